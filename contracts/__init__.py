@@ -1,0 +1,1 @@
+"""What every room must agree on: messages, topics, settings and errors."""

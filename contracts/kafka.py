@@ -1,0 +1,206 @@
+"""Kafka clients made from settings, and bounded reads of a topic."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+
+from contracts.errors import BrokerError, OffsetsExpiredError
+from contracts.settings import KafkaSettings
+
+PARTITIONER = "murmur2_random"
+"""The Java client's partitioner; librdkafka's own default sends three keys in four elsewhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class OffsetRange:
+    """Records `start <= offset < end` of one partition."""
+
+    topic: str
+    partition: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class RawRecord:
+    """A Kafka record as it came; `timestamp_ms` is its CreateTime."""
+
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+
+
+def client_config(kafka: KafkaSettings, **extra: Any) -> dict[str, Any]:
+    """Librdkafka's connection settings; the password leaves its hiding place only here."""
+    config: dict[str, Any] = {
+        "bootstrap.servers": kafka.broker,
+        "security.protocol": kafka.security_protocol,
+        "broker.address.family": "v4",
+    }
+    if kafka.security_protocol.startswith("SASL"):
+        password = kafka.sasl_password.get_secret_value() if kafka.sasl_password else ""
+        config |= {
+            "sasl.mechanisms": kafka.sasl_mechanism,
+            "sasl.username": kafka.sasl_username or "",
+            "sasl.password": password,
+        }
+    return config | extra
+
+
+def make_producer(kafka: KafkaSettings, **extra: Any) -> Producer:
+    """An idempotent producer that partitions as the Java clients do."""
+    defaults = {
+        "enable.idempotence": True,
+        "partitioner": PARTITIONER,
+        "compression.type": "lz4",
+        "linger.ms": 5,
+    }
+    return Producer(client_config(kafka, **(defaults | extra)))
+
+
+def make_reader(kafka: KafkaSettings, **extra: Any) -> Consumer:
+    """A consumer for assigned partitions that neither commits nor joins a group."""
+    defaults = {
+        "group.id": f"{kafka.group_id}-reader",
+        "enable.auto.commit": False,
+        "auto.offset.reset": "error",
+        "enable.partition.eof": True,
+        "fetch.max.bytes": 16 * 1024 * 1024,
+        "queued.max.messages.kbytes": 64 * 1024,
+    }
+    return Consumer(client_config(kafka, **(defaults | extra)))
+
+
+def full_ranges(
+    kafka: KafkaSettings, topic: str, *, timeout_seconds: float = 10.0
+) -> list[OffsetRange]:
+    """Every record that the topic holds now, a range per partition in order.
+
+    Raises:
+        BrokerError: the broker cannot be reached, or the topic does not exist.
+    """
+    consumer = make_reader(kafka)
+    try:
+        return [
+            OffsetRange(topic, partition, *_watermarks(consumer, topic, partition, timeout_seconds))
+            for partition in _partitions(consumer, topic, timeout_seconds)
+        ]
+    except KafkaException as error:
+        raise _unreachable(consumer, error) from error
+    finally:
+        consumer.close()
+
+
+def _partitions(consumer: Consumer, topic: str, timeout_seconds: float) -> list[int]:
+    metadata = consumer.list_topics(topic, timeout=timeout_seconds).topics[topic]
+    if metadata.error is not None:
+        raise BrokerError(
+            f"topic is not usable: {metadata.error.str()}",
+            value=topic,
+            remedy="Create it with `fraud up`, or correct its name in config/config.yaml",
+        )
+    return sorted(metadata.partitions)
+
+
+def _watermarks(
+    consumer: Consumer, topic: str, partition: int, timeout_seconds: float
+) -> tuple[int, int]:
+    marks: tuple[int, int] = consumer.get_watermark_offsets(
+        TopicPartition(topic, partition), timeout=timeout_seconds
+    )
+    return marks
+
+
+def _unreachable(consumer: Consumer, error: KafkaException) -> BrokerError:
+    return BrokerError(
+        f"Kafka did not answer: {error.args[0].str()}",
+        remedy="Check KAFKA_BROKER and the KAFKA_* credentials; locally, run `fraud status`",
+    )
+
+
+def read_range(
+    kafka: KafkaSettings,
+    span: OffsetRange,
+    *,
+    batch_size: int = 10_000,
+    stall_seconds: float = 30.0,
+) -> Iterator[list[RawRecord]]:
+    """Yield the records of `span` in offset order, in lists of at most `batch_size`.
+
+    Raises:
+        OffsetsExpiredError: retention has deleted the beginning of the range.
+        BrokerError: nothing arrived for `stall_seconds`.
+    """
+    if span.start >= span.end:
+        return
+    consumer = make_reader(kafka)
+    try:
+        _refuse_expired(consumer, span)
+        consumer.assign([TopicPartition(span.topic, span.partition, span.start)])
+        yield from _poll_until(consumer, span, batch_size, stall_seconds)
+    finally:
+        consumer.close()
+
+
+def _refuse_expired(consumer: Consumer, span: OffsetRange) -> None:
+    try:
+        low, high = _watermarks(consumer, span.topic, span.partition, 10.0)
+    except KafkaException as error:
+        raise _unreachable(consumer, error) from error
+    if span.start < low or span.end > high:
+        raise OffsetsExpiredError(
+            f"{span.topic}-{span.partition} holds offsets {low} to {high}",
+            value=(span.start, span.end),
+            remedy="Raise kafka.retention_ms, or take a new snapshot",
+        )
+
+
+def _poll_until(
+    consumer: Consumer, span: OffsetRange, batch_size: int, stall_seconds: float
+) -> Iterator[list[RawRecord]]:
+    position = span.start
+    idle_seconds = 0.0
+    while position < span.end:
+        messages = consumer.consume(min(batch_size, span.end - position), timeout=0.5)
+        idle_seconds = 0.0 if messages else idle_seconds + 0.5
+        if idle_seconds >= stall_seconds:
+            raise BrokerError(
+                f"no records from {span.topic}-{span.partition} for {stall_seconds:.0f} s",
+                value=position,
+                remedy="Check the broker with `fraud status` and its log",
+            )
+        records = [_record(m) for m in messages if _is_data(m) and (m.offset() or 0) < span.end]
+        at_end = any(m.error() is not None for m in messages)
+        position = records[-1].offset + 1 if records else position
+        if records:
+            yield records
+        if at_end and position < span.end and not records:
+            return  # the tail of the range holds only transaction markers or compacted records
+
+
+def _is_data(message: Any) -> bool:
+    error: KafkaError | None = message.error()
+    if error is None:
+        return True
+    if error.code() != KafkaError._PARTITION_EOF:
+        raise BrokerError(f"Kafka refused a read: {error.str()}")
+    return False
+
+
+def _record(message: Any) -> RawRecord:
+    return RawRecord(
+        message.partition(),
+        message.offset(),
+        message.timestamp()[1],
+        message.key(),
+        message.value(),
+    )
+
+
+def end_offsets(ranges: list[OffsetRange]) -> Mapping[int, int]:
+    """Partition to the offset after its last record."""
+    return {span.partition: span.end for span in ranges}

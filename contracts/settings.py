@@ -1,0 +1,297 @@
+"""Typed settings: `config/config.yaml`, overridden by `.env` files and then by the environment.
+
+Only `load_settings` reads files or the environment; everything else is handed a `Settings`.
+Precedence, lowest first: config.yaml, the local stack's generated `.fraud/local.env`, `.env`, the
+process environment.
+"""
+
+import difflib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from dotenv import dotenv_values
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from contracts.errors import SettingsError
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Minor = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[int, Field(gt=0)]
+
+
+class Section(BaseModel):
+    """A frozen part of the settings; unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class KafkaSettings(Section):
+    """Broker, security and topic names; Confluent Cloud needs only these."""
+
+    broker: str
+    topic: str
+    group_id: str
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
+    sasl_username: str | None = None
+    sasl_password: SecretStr | None = None
+    replication_factor: Positive
+    outcomes_topic: str
+    labels_topic: str
+    scores_topic: str
+    rejects_topic: str
+    alerts_topic: str
+    truth_topic: str
+    partitions: Positive
+    retention_ms: Annotated[int, Field(ge=-1)]
+    copy_alerts: bool
+
+
+class DatabaseSettings(Section):
+    """The platform's own Postgres database."""
+
+    host: str
+    port: Port
+    user: str
+    name: str
+    password: SecretStr = SecretStr("")
+
+
+class ObjectStoreSettings(Section):
+    """Any S3 endpoint: MinIO, SeaweedFS or a cloud."""
+
+    host: str
+    bucket: str
+    access_key: SecretStr = SecretStr("")
+    secret_key: SecretStr = SecretStr("")
+
+
+class RedisSettings(Section):
+    """The feature store."""
+
+    url: str
+
+
+class MlflowSettings(Section):
+    """Tracking server and registry."""
+
+    tracking_uri: str
+    experiment: str
+    model_name: str
+
+
+class AirflowSettings(Section):
+    """The REST API that the command line talks to."""
+
+    url: str
+    user: str
+    password: SecretStr = SecretStr("")
+
+
+class SupervisorSettings(Section):
+    """The process supervisor's XML-RPC interface, where the streaming job is started."""
+
+    url: str
+    user: str = "fraud"
+    password: SecretStr = SecretStr("")
+
+
+class SparkSettings(Section):
+    """Where and how large the streaming job runs."""
+
+    master: str
+    executor_memory: str
+    driver_memory: str
+    ui_port: Port
+    trigger_seconds: Annotated[float, Field(ge=0)]
+    max_offsets_per_trigger: Positive
+
+
+class LearningSettings(Section):
+    """Time cuts and the hyper-parameters that operators may set."""
+
+    maturity_days: Positive
+    test_days: Positive
+    validation_days: Annotated[int, Field(ge=2)]
+    train_days: Positive
+    batch_size: Positive
+    epochs: Positive
+    learning_rate: Annotated[float, Field(gt=0, le=1)]
+    smote_ratio: Annotated[float, Field(gt=0, le=1)]
+    seed: int
+
+
+class PolicySettings(Section):
+    """Money, in minor units, behind approve, review and decline."""
+
+    missed_fraud_fixed_minor: Minor
+    review_cost_minor: Minor
+    review_catch_rate: Share
+    false_decline_fixed_minor: Minor
+    false_decline_rate: Share
+    review_capacity_per_day: Positive
+    capacity_met_share: Share
+    fraud_threshold: Share | None
+    control_rate: Share
+    control_amount_cap_minor: Minor
+
+
+class FallbackSettings(Section):
+    """Rules on the event alone, for when no model or store is usable."""
+
+    version: str
+    decline_amount_minor: Minor
+    review_amount_minor: Minor
+    review_categories: tuple[str, ...]
+    review_countries: tuple[str, ...]
+
+
+class WorldSettings(Section):
+    """The synthetic world's size, place in time and pace."""
+
+    seed: int
+    backfill_days: Positive
+    end_days_ago: Annotated[int, Field(ge=0)]
+    cards: Positive
+    merchants: Positive
+    fraud_rate: Annotated[float, Field(ge=0, le=0.5)]
+    speed: Annotated[float, Field(gt=0)]
+
+
+class Settings(Section):
+    """Everything a part may need, handed to it by the composition root."""
+
+    kafka: KafkaSettings
+    database: DatabaseSettings
+    object_store: ObjectStoreSettings
+    redis: RedisSettings
+    mlflow: MlflowSettings
+    airflow: AirflowSettings
+    supervisor: SupervisorSettings
+    spark: SparkSettings
+    learning: LearningSettings
+    policy: PolicySettings
+    fallback: FallbackSettings
+    world: WorldSettings
+
+
+VARIABLES: Mapping[str, str] = {
+    "KAFKA_BROKER": "kafka.broker",
+    "KAFKA_TOPIC": "kafka.topic",
+    "KAFKA_GROUP_ID": "kafka.group_id",
+    "KAFKA_SECURITY_PROTOCOL": "kafka.security_protocol",
+    "KAFKA_SASL_MECHANISM": "kafka.sasl_mechanism",
+    "KAFKA_USERNAME": "kafka.sasl_username",
+    "KAFKA_PASSWORD": "kafka.sasl_password",
+    "KAFKA_REPLICATION_FACTOR": "kafka.replication_factor",
+    "DB_HOST": "database.host",
+    "DB_PORT": "database.port",
+    "DB_USER": "database.user",
+    "DB_PASSWORD": "database.password",
+    "DB_NAME": "database.name",
+    "MINIO_HOST": "object_store.host",
+    "MINIO_BUCKET": "object_store.bucket",
+    "MINIO_ACCESS_KEY": "object_store.access_key",
+    "MINIO_SECRET_KEY": "object_store.secret_key",
+    "REDIS_URL": "redis.url",
+    "MLFLOW_TRACKING_URI": "mlflow.tracking_uri",
+    "AIRFLOW_URL": "airflow.url",
+    "AIRFLOW_USER": "airflow.user",
+    "AIRFLOW_PASSWORD": "airflow.password",
+    "SUPERVISOR_URL": "supervisor.url",
+    "SUPERVISOR_PASSWORD": "supervisor.password",
+    "SPARK_MASTER": "spark.master",
+    "SPARK_EXECUTOR_MEMORY": "spark.executor_memory",
+    "SPARK_DRIVER_MEMORY": "spark.driver_memory",
+    "SPARK_UI_PORT": "spark.ui_port",
+    "MATURITY_DAYS": "learning.maturity_days",
+    "BATCH_SIZE": "learning.batch_size",
+    "EPOCHS": "learning.epochs",
+    "LEARNING_RATE": "learning.learning_rate",
+    "SMOTE_RATIO": "learning.smote_ratio",
+    "FRAUD_THRESHOLD": "policy.fraud_threshold",
+}
+"""Environment variable to settings path: the only names that are read."""
+
+STACK_VARIABLES = ("FRAUD_PORT_OFFSET",)
+"""Names a `.env` file may also hold; the local stack reads them."""
+
+LOCAL_ENV = Path(".fraud/local.env")
+
+
+def load_settings(root: Path, environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings of the checkout at `root`.
+
+    Raises:
+        SettingsError: a key is unknown or a value is wrong; names the file, the key and the value.
+    """
+    process = os.environ if environ is None else environ
+    tree = _read_yaml(root / "config" / "config.yaml")
+    for path in (root / LOCAL_ENV, root / ".env"):
+        _apply(tree, _read_env(path), str(path.relative_to(root)))
+    _apply(tree, {name: process[name] for name in VARIABLES if name in process}, "environment")
+    return _validated(tree)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise SettingsError(
+            "settings file is missing", value=str(path), remedy="Run from the checkout's root"
+        ) from error
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{path.name} is not valid YAML: {error}") from error
+    if not isinstance(tree, dict):
+        raise SettingsError(f"{path.name} must hold a mapping of sections", value=tree)
+    return tree
+
+
+def _read_env(path: Path) -> dict[str, str]:
+    if not path.exists():
+        return {}
+    values = {name: value for name, value in dotenv_values(path).items() if value not in (None, "")}
+    known = (*VARIABLES, *STACK_VARIABLES)
+    for name in values:
+        if name not in known:
+            raise SettingsError(
+                f"unknown variable in {path.name}", value=name, remedy=_suggestion(name, known)
+            )
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _suggestion(name: str, known: tuple[str, ...]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"Did you mean {close[0]}?" if close else "See env/example.env for the names"
+
+
+def _apply(tree: dict[str, Any], values: Mapping[str, str], origin: str) -> None:
+    for name, value in values.items():
+        if name not in VARIABLES or value == "":
+            continue
+        section, key = VARIABLES[name].split(".")
+        if not isinstance(tree.setdefault(section, {}), dict):
+            raise SettingsError(
+                f"{section} in config.yaml must be a mapping ({origin} sets {name})"
+            )
+        tree[section][key] = value
+
+
+def _validated(tree: dict[str, Any]) -> Settings:
+    try:
+        return Settings.model_validate(tree)
+    except ValidationError as error:
+        raise SettingsError("wrong settings: " + "; ".join(_problems(error))) from error
+
+
+def _problems(error: ValidationError) -> Iterator[str]:
+    by_path = {path: name for name, path in VARIABLES.items()}
+    for problem in error.errors():
+        path = ".".join(str(part) for part in problem["loc"])
+        variable = f" ({by_path[path]})" if path in by_path else ""
+        shown = "" if "password" in path or "key" in path else f", got {problem['input']!r}"
+        yield f"{path}{variable}: {problem['msg']}{shown}"

@@ -1,0 +1,1 @@
+"""The one feature definition, its fold kernel, entity state, stores and replay."""

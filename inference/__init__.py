@@ -1,0 +1,1 @@
+"""One scorer, the Spark job and the direct consumer around it."""

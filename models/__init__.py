@@ -1,0 +1,1 @@
+"""From a snapshot to a registered, gated and promoted model."""

@@ -1,0 +1,1 @@
+"""The local stack: jars, servers, supervision, health and initialisation."""
