@@ -1,8 +1,8 @@
 """Transactions in columns: bulk parsing of JSON records into Arrow, with every bad row explained.
 
 The fast path reads all rows with Arrow's JSON reader and checks the bounds of `Transaction` on
-whole columns. Rows it cannot vouch for go one by one through `Transaction` itself, which alone decides
-and words the refusal, so both paths accept the same rows with the same values.
+whole columns. Rows it cannot vouch for go one by one through `Transaction` itself, which alone
+decides and words the refusal, so both paths accept the same rows with the same values.
 """
 
 from collections.abc import Sequence
