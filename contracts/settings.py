@@ -71,9 +71,9 @@ class ObjectStoreSettings(Section):
 
 
 class RedisSettings(Section):
-    """The feature store."""
+    """The feature store; the URL may hold a password, so it is not shown."""
 
-    url: str
+    url: Annotated[str, Field(repr=False)]
 
 
 class MlflowSettings(Section):
@@ -217,8 +217,16 @@ VARIABLES: Mapping[str, str] = {
 }
 """Environment variable to settings path: the only names that are read."""
 
-STACK_VARIABLES = ("FRAUD_PORT_OFFSET",)
-"""Names a `.env` file may also hold; the local stack reads them."""
+STACK_VARIABLES = (
+    "FRAUD_PORT_OFFSET",
+    "POSTGRES_PASSWORD",
+    "MLFLOW_DB_PASSWORD",
+    "AIRFLOW_DB_PASSWORD",
+    "AIRFLOW_FERNET_KEY",
+    "AIRFLOW_JWT_SECRET",
+    "AIRFLOW_API_SECRET",
+)
+"""Names a `.env` file may also hold; only the local stack and compose read them."""
 
 LOCAL_ENV = Path(".fraud/local.env")
 
