@@ -176,4 +176,17 @@ class Rejected(Message):
     raw: str
 
 
-MESSAGES: tuple[type[Message], ...] = (Transaction, Outcome, Label, Decision, Rejected)
+class Truth(Message):
+    """A fraud of the synthetic world, as its author knows it. Topic `transaction_truth`.
+
+    Key `transaction_id`. A transaction without such a record is legitimate. Reports alone may read
+    this topic; training, policy and gate see labels only.
+    """
+
+    transaction_id: Identifier
+    card_id: Identifier
+    event_time: TimeUs
+    campaign: Identifier
+
+
+MESSAGES: tuple[type[Message], ...] = (Transaction, Outcome, Label, Decision, Rejected, Truth)
