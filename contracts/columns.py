@@ -5,7 +5,7 @@ whole columns. Rows it cannot vouch for go one by one through `Transaction` itse
 decides and words the refusal, so both paths accept the same rows with the same values.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -131,14 +131,26 @@ def _read_all(values: Sequence[bytes | None]) -> pa.Table | None:
 
 
 def _is_valid(table: pa.Table) -> NDArray[np.bool_]:
-    checks = [pc.is_valid(table[name]) for name in _REQUIRED]
-    checks += [_within(table[name], low, high) for name, (low, high) in _RANGES.items()]
-    checks += [_within(pc.utf8_length(table[name]), 1, 64) for name in _IDENTIFIERS]
-    checks += [_or_null(pc.match_substring_regex(table[n], p)) for n, p in _PATTERNS.items()]
-    channels = pa.array([channel.value for channel in Channel])
-    checks.append(pc.or_(pc.is_null(table["channel"]), pc.is_in(table["channel"], channels)))
-    valid: NDArray[np.bool_] = np.logical_and.reduce([check.to_numpy() for check in checks])
+    valid: NDArray[np.bool_] = np.logical_and.reduce([held for _, held in field_checks(table)])
     return valid
+
+
+def field_checks(table: pa.Table) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    """Each bound of `Transaction` on a table in TRANSACTION_SCHEMA: field, and the rows that hold.
+
+    A field may come more than once; a row is a transaction when it holds in every check.
+    """
+    for name in _REQUIRED:
+        yield name, pc.is_valid(table[name]).to_numpy()
+    for name, (low, high) in _RANGES.items():
+        yield name, _within(table[name], low, high).to_numpy()
+    for name in _IDENTIFIERS:
+        yield name, _within(pc.utf8_length(table[name]), 1, 64).to_numpy()
+    for name, pattern in _PATTERNS.items():
+        yield name, _or_null(pc.match_substring_regex(table[name], pattern)).to_numpy()
+    channels = pa.array([channel.value for channel in Channel])
+    known = pc.or_(pc.is_null(table["channel"]), pc.is_in(table["channel"], channels))
+    yield "channel", known.to_numpy()
 
 
 def _within(column: pa.ChunkedArray, low: float, high: float) -> pa.ChunkedArray:
