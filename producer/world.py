@@ -1,0 +1,105 @@
+"""A world: its days, labels and truth, each a pure function of the spec and a day's number."""
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from producer.campaigns import card_campaigns
+from producer.cardholders import make_cardholders
+from producer.day import LEGITIMATE, Day, Purchases, concatenate
+from producer.delays import MAX_DELAY_DAYS, NEVER, UNREPORTED
+from producer.disputes import Labels, in_label_order, labels_of
+from producer.habits import Scene, honest_purchases
+from producer.merchants import make_merchants
+from producer.plan import Block, Plan, merged
+from producer.spec import DAY_US, WorldSpec
+
+_LABEL_REACH_DAYS = 2 * MAX_DELAY_DAYS
+"""A correction may follow a label that itself came late."""
+
+
+class World:
+    """Generates day after day; asking again, or in another order, gives the same bytes."""
+
+    def __init__(self, spec: WorldSpec) -> None:
+        self.spec = spec
+        merchants = make_merchants(spec)
+        self.scene = Scene(spec, merchants, make_cardholders(spec, merchants))
+        self.campaigns = card_campaigns()
+        self._plan = Plan(self.scene, self.campaigns)
+        self._labels: dict[int, Labels] = {}
+        self._token = lru_cache(maxsize=None)(self._make_token)
+
+    def day(self, number: int) -> Day:
+        """The purchases of world day `number` (0 is `spec.start_day`) in time order."""
+        self._plan.extend(number + 1)
+        honest = self._present(honest_purchases(self.scene, number), number)
+        frauds = merged(self._plan.frauds(number))
+        stolen = [] if frauds is None else [frauds.purchases]
+        everything = concatenate([honest, *stolen])
+        label_us = np.full(len(everything), NEVER)
+        source = np.full(len(everything), UNREPORTED)
+        if frauds is not None:
+            label_us[len(honest) :], source[len(honest) :] = frauds.label_us, frauds.source
+        order = np.lexsort((everything.account, everything.event_us))
+        day = Day(number, everything.take(order), self._generations(everything.take(order), number))
+        self._labels[number] = labels_of(self.spec, day, label_us[order], source[order])
+        return day
+
+    def labels(self, number: int) -> Labels:
+        """Every label that becomes known on world day `number`, in time order."""
+        start = self.spec.start_us + number * DAY_US
+        first = max(0, number - _LABEL_REACH_DAYS)
+        for day in range(first, number + 1):
+            if day not in self._labels:
+                self.day(day)
+        known = in_label_order([self._labels[day] for day in range(first, number + 1)])
+        return known.take((known.label_us >= start) & (known.label_us < start + DAY_US))
+
+    def card_ids(self, account: NDArray[np.int64], generation: NDArray[np.int64]) -> list[str]:
+        """The card token of each row."""
+        pairs = zip(account.tolist(), generation.tolist(), strict=True)
+        return [self._token(*pair) for pair in pairs]
+
+    def transaction_id(self, day: int, row: int) -> str:
+        """The id of purchase `row` of world day `day`."""
+        return f"{self.spec.fingerprint}-{day:05d}-{row:07d}"
+
+    def frauds(self, day: Day) -> NDArray[np.int64]:
+        """The rows of a day that are fraud in truth."""
+        return np.flatnonzero(day.purchases.campaign != LEGITIMATE)
+
+    def _make_token(self, account: int, generation: int) -> str:
+        return f"c{self.spec.opaque('card', account, generation)}"
+
+    def _present(self, honest: Purchases, number: int) -> Purchases:
+        """Without the purchases of people who wait for a new card."""
+        start = self.spec.start_us + number * DAY_US
+        keep = np.ones(len(honest), dtype=np.bool_)
+        for block in self._plan.blocks:
+            if block.at_us < start + DAY_US and block.reissued_us > start:
+                keep &= ~_waiting(honest, block)
+        return honest.take(keep)
+
+    def _generations(self, purchases: Purchases, number: int) -> NDArray[np.int64]:
+        """How many cards of each row's account were blocked before it."""
+        start = self.spec.start_us + number * DAY_US
+        issued = np.zeros(self.spec.cards, dtype=np.int64)
+        today = []
+        for block in self._plan.blocks:
+            if block.at_us <= start:
+                issued[block.account] += 1
+            elif block.at_us < start + DAY_US:
+                today.append(block)
+        generation: NDArray[np.int64] = issued[purchases.account]
+        for block in today:
+            generation += (purchases.account == block.account) & (purchases.event_us >= block.at_us)
+        return generation
+
+
+def _waiting(purchases: Purchases, block: Block) -> NDArray[np.bool_]:
+    own = purchases.account == block.account
+    late = (purchases.event_us >= block.at_us) & (purchases.event_us < block.reissued_us)
+    waiting: NDArray[np.bool_] = own & late
+    return waiting
