@@ -1,0 +1,117 @@
+"""Health gates: each asks the service itself, and raises `NotReady` with its answer."""
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from http.client import HTTPException
+from typing import Any
+
+import psycopg2
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+from redis import Redis
+from redis.exceptions import RedisError
+
+from contracts.kafka import client_config
+from stack.layout import HOST
+from stack.object_store import put_and_get
+from stack.postgres_server import SUPERUSER
+from stack.service import Context
+from stack.waiting import NotReady
+
+ASK_SECONDS = 3.0
+
+Check = Callable[[], None]
+
+
+def checks(context: Context) -> Mapping[str, Check]:
+    """A gate for every service that has one; on-demand services have none."""
+    airflow = {
+        "airflow-scheduler": "scheduler",
+        "airflow-dag-processor": "dag_processor",
+        "airflow-triggerer": "triggerer",
+        "airflow-api-server": "metadatabase",
+    }
+    return {
+        "postgres": lambda: _postgres(context),
+        "objectstore": lambda: put_and_get(context.settings.object_store),
+        "kafka": lambda: _kafka(context),
+        "redis": lambda: _redis(context.settings.redis.url),
+        "mlflow": lambda: _mlflow(context.settings.mlflow.tracking_uri),
+        **{name: _airflow_check(context, component) for name, component in airflow.items()},
+    }
+
+
+def _postgres(context: Context) -> None:
+    try:
+        connection = psycopg2.connect(
+            host=HOST,
+            port=context.layout.port("postgres"),
+            user=SUPERUSER,
+            password=context.secrets["POSTGRES_PASSWORD"],
+            dbname="postgres",
+            connect_timeout=int(ASK_SECONDS),
+        )
+    except psycopg2.OperationalError as error:
+        raise NotReady(str(error).strip().splitlines()[0]) from error
+    with connection, connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    connection.close()
+
+
+def _kafka(context: Context) -> None:
+    quiet = {"log_level": 0, "socket.timeout.ms": int(ASK_SECONDS * 1000)}
+    try:
+        AdminClient(client_config(context.settings.kafka, **quiet)).list_topics(timeout=ASK_SECONDS)
+    except KafkaException as error:
+        raise NotReady(f"no metadata: {error.args[0].str()}") from error
+
+
+def _redis(url: str) -> None:
+    client = Redis.from_url(url, socket_timeout=ASK_SECONDS, socket_connect_timeout=ASK_SECONDS)
+    try:
+        client.ping()
+    except RedisError as error:
+        raise NotReady(f"no answer to PING: {error}") from error
+    finally:
+        client.close()
+
+
+def _mlflow(url: str) -> None:
+    body = ask_json(f"{url}/api/2.0/mlflow/experiments/search?max_results=1")
+    if "experiments" not in body:
+        raise NotReady(f"an API path answers {body}")
+
+
+def _airflow_check(context: Context, component: str) -> Check:
+    return lambda: _airflow(context.settings.airflow.url, component)
+
+
+def _airflow(url: str, component: str) -> None:
+    status = ask_json(f"{url}/api/v2/monitor/health").get(component, {}).get("status")
+    if status != "healthy":
+        raise NotReady(f"Airflow says that its {component} is {status or 'not there yet'}")
+
+
+def ask_json(
+    url: str, *, method: str = "GET", body: object = None, token: str = ""
+) -> dict[str, Any]:
+    """A JSON answer of one of our own http services; proxies are not for them.
+
+    Raises:
+        NotReady: no connection, an error status, or no JSON object.
+    """
+    headers = {"Content-Type": "application/json"}
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data=data, headers=headers, method=method)
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(request, timeout=ASK_SECONDS) as answer:
+            return dict(json.load(answer))
+    except urllib.error.HTTPError as error:
+        raise NotReady(f"{url} answers {error.code}") from error
+    except (OSError, HTTPException, ValueError) as error:
+        raise NotReady(f"{url} does not answer: {error}") from error

@@ -1,0 +1,62 @@
+"""The platform's Kafka topics, from the settings."""
+
+from typing import Any
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from contracts.errors import StackError
+from contracts.kafka import client_config
+from contracts.settings import KafkaSettings
+
+
+def create_topics(kafka: KafkaSettings) -> None:
+    """Every topic of the platform that does not exist yet.
+
+    Raises:
+        StackError: a topic has another number of partitions; that is fixed for its life.
+    """
+    admin = AdminClient(client_config(kafka))
+    existing = admin.list_topics(timeout=10).topics
+    wanted = topic_table(kafka)
+    for name in wanted.keys() & existing.keys():
+        _refuse_other_partitions(name, len(existing[name].partitions), kafka.partitions)
+    missing = [
+        NewTopic(name, kafka.partitions, kafka.replication_factor, config=config)
+        for name, config in wanted.items()
+        if name not in existing
+    ]
+    for name, future in (admin.create_topics(missing) if missing else {}).items():
+        _await_topic(name, future)
+
+
+def topic_table(kafka: KafkaSettings) -> dict[str, dict[str, str]]:
+    """Topic to its configuration."""
+    kept = {"retention.ms": str(kafka.retention_ms)}
+    names = (
+        kafka.topic,
+        kafka.outcomes_topic,
+        kafka.labels_topic,
+        kafka.rejects_topic,
+        kafka.alerts_topic,
+        kafka.truth_topic,
+    )
+    # The broker's own time is the time of decision.
+    scores = {kafka.scores_topic: kept | {"message.timestamp.type": "LogAppendTime"}}
+    return {name: dict(kept) for name in names} | scores
+
+
+def _refuse_other_partitions(name: str, found: int, wanted: int) -> None:
+    if found != wanted:
+        raise StackError(
+            f"topic {name} has {found} partitions, not {wanted} as kafka.partitions says",
+            remedy=f"Set kafka.partitions back to {found}, or start afresh: `fraud down --wipe`",
+        )
+
+
+def _await_topic(name: str, future: Any) -> None:
+    try:
+        future.result(timeout=30)
+    except KafkaException as error:
+        raise StackError(f"topic {name} was not made: {error.args[0].str()}") from error

@@ -1,0 +1,44 @@
+"""Waiting for a service: a check asked again until it passes, with a deadline and a way out."""
+
+import time
+from collections.abc import Callable
+
+from contracts.errors import StackError
+
+POLL_SECONDS = 0.2
+
+
+class NotReady(Exception):  # noqa: N818 - a state, reported as an error only after the deadline
+    """A service does not answer as it should yet; the text says how."""
+
+
+def wait_until_ready(
+    name: str,
+    check: Callable[[], None],
+    *,
+    timeout_seconds: float,
+    cancelled: Callable[[], bool] = lambda: False,
+    say: Callable[[str], None] = lambda message: None,
+    clock: Callable[[], float] = time.monotonic,
+    pause: Callable[[float], None] = time.sleep,
+) -> None:
+    """Ask `check` until it no longer raises `NotReady`.
+
+    Raises:
+        StackError: the deadline passed (the last answer is the cause), or it was cancelled.
+    """
+    deadline = clock() + timeout_seconds
+    while True:
+        try:
+            return check()
+        except NotReady as answer:
+            reason = str(answer)
+        if cancelled():
+            raise StackError(f"waiting for {name} was stopped", remedy="Run `fraud up` again")
+        if clock() >= deadline:
+            raise StackError(
+                f"{name} is not healthy after {timeout_seconds:.0f} s: {reason}",
+                remedy=f"See `fraud logs {name}`",
+            )
+        say(reason)
+        pause(POLL_SECONDS)
