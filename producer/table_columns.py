@@ -23,22 +23,17 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 def text(column: pa.Array) -> pa.Array:
     """The column as trimmed text; whole floats lose their `.0`, an empty text is null."""
-    if pa.types.is_floating(column.type):
-        column = _whole(column)
-    trimmed = pc.utf8_trim_whitespace(_decoded(column))
+    words = _float_text(column) if pa.types.is_floating(column.type) else _decoded(column)
+    trimmed = pc.utf8_trim_whitespace(words)
     return pc.if_else(pc.equal(trimmed, ""), None, trimmed)
 
 
-def _whole(column: pa.Array) -> pa.Array:
-    """Floats that are integers in truth, as integers: pandas makes them of an id with gaps."""
-    values = pc.if_else(pc.is_nan(column), None, column)
-    is_whole = pc.all(pc.equal(values, pc.round(values))).as_py()
-    return values.cast(pa.int64()) if is_whole is not False and _fits(values) else values
-
-
-def _fits(values: pa.Array) -> bool:
-    largest = pc.max(pc.abs(values)).as_py()
-    return largest is None or largest < 2**53
+def _float_text(column: pa.Array) -> pa.Array:
+    """Pandas makes floats of whole ids when some are missing."""
+    values = pc.if_else(pc.is_nan(column), None, column.cast(pa.float64()))
+    is_whole = pc.and_(pc.equal(values, pc.round(values)), pc.less(pc.abs(values), 2.0**53))
+    whole = pc.if_else(is_whole, values, None).cast(pa.int64())
+    return pc.if_else(is_whole, whole.cast(pa.string()), values.cast(pa.string()))
 
 
 def _decoded(column: pa.Array) -> pa.Array:
@@ -47,7 +42,11 @@ def _decoded(column: pa.Array) -> pa.Array:
     try:
         return column.cast(pa.string())
     except pa.ArrowInvalid:
-        return _each(column, lambda value: value.decode("utf-8", "replace"), pa.string())
+        return _each(column, _lenient, pa.string())
+
+
+def _lenient(value: object) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 def _each(column: pa.Array, read: Callable[[object], object], kind: pa.DataType) -> pa.Array:
@@ -126,9 +125,7 @@ def _counted(column: pa.Array, spec: TimeSpec) -> pa.Array:
 def _from_timestamp(column: pa.Array, spec: TimeSpec) -> pa.Array:
     micros = column.cast(pa.timestamp("us", column.type.tz), safe=False)
     if column.type.tz is None and spec.zone != "UTC":
-        micros = pc.assume_timezone(
-            micros, spec.zone, ambiguous="earliest", nonexistent="earliest"
-        )
+        micros = pc.assume_timezone(micros, spec.zone, ambiguous="earliest", nonexistent="earliest")
     return micros.cast(pa.int64())
 
 
@@ -162,12 +159,8 @@ def _plain(values: tuple[str | int | float | bool, ...]) -> list[object]:
     return [*values, *whole]
 
 
-def nulls(count: int, kind: pa.DataType) -> pa.Array:
-    """A column with nothing in it."""
-    return pa.nulls(count, kind)
-
-
-def is_null(column: pa.Array) -> NDArray[np.bool_]:
+def is_null(column: pa.Array, *, is_nan_null: bool = False) -> NDArray[np.bool_]:
     """Which rows are null, as a mask."""
-    mask: NDArray[np.bool_] = pc.is_null(column).to_numpy(zero_copy_only=False)
+    nulls = pc.is_null(column, nan_is_null=is_nan_null)
+    mask: NDArray[np.bool_] = nulls.to_numpy(zero_copy_only=False)
     return mask

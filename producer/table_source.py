@@ -1,4 +1,4 @@
-"""Reads a transaction table in batches: Parquet as typed, CSV as raw bytes, rows numbered from 1."""
+"""Reads a transaction table in batches: Parquet as typed, CSV as bytes; rows count from 1."""
 
 import difflib
 import hashlib

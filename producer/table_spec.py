@@ -1,4 +1,4 @@
-"""The mapping file of `fraud import`: which column of a foreign table means what. See docs/import.md."""
+"""The mapping file of `fraud import`: which column of a table means what. See docs/import.md."""
 
 import difflib
 import zoneinfo
