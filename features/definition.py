@@ -1,0 +1,64 @@
+"""The one definition of every feature: entity, statistic, window; names and hash derive from it.
+
+`docs/features.md` is generated from here, the kernel reads its plan from here, and the hash is
+stored with every model: a scorer refuses a model made for other features.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features import layout
+from features.calendar import CALENDAR_VERSION
+from features.catalogue import CARD_FEATURES
+from features.feature import Feature
+
+
+@dataclass(frozen=True)
+class FeatureSet:
+    """An ordered set of features; the order is that of every vector and matrix."""
+
+    features: tuple[Feature, ...]
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """One unique name per feature, in vector order."""
+        names = tuple(feature.name for feature in self.features)
+        if len(set(names)) != len(names):
+            raise ValueError(f"two features have one name among {names}")
+        return names
+
+    @cached_property
+    def windows_ms(self) -> NDArray[np.int64]:
+        """The distinct windows in ascending order."""
+        lengths = {f.window_ms for f in self.features if f.window_ms is not None}
+        return np.array(sorted(lengths), dtype=np.int64)
+
+    @cached_property
+    def plan(self) -> NDArray[np.int64]:
+        """What the kernel emits: (statistic code, window index) per feature."""
+        position = {int(length): index for index, length in enumerate(self.windows_ms)}
+        rows = [(int(f.statistic), position.get(f.window_ms or 0, 0)) for f in self.features]
+        return np.array(rows, dtype=np.int64).reshape(len(rows), 2)
+
+    @cached_property
+    def hash(self) -> str:
+        """Stable digest of everything that decides a feature's value."""
+        described = [
+            (f.name, f.entity, f.statistic.name, f.window_ms, f.kind) for f in self.features
+        ]
+        constants = {
+            name: value
+            for name, value in vars(layout).items()
+            if name.isupper() and isinstance(value, (int, tuple))
+        }
+        body = json.dumps([described, constants, CALENDAR_VERSION], sort_keys=True)
+        return hashlib.sha256(body.encode()).hexdigest()[:16]
+
+
+FEATURE_SET = FeatureSet(CARD_FEATURES)
+"""The features of training, streaming, audit and the edge."""

@@ -1,0 +1,415 @@
+"""The fold: one event against what its card remembers, in integers.
+
+A batch call equals any sequence of smaller ones bit for bit, because every feature is computed
+from the remembered events themselves, and every mean is one division at the end.
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features import layout
+from features.compiled import kernel
+from features.statistic import INSTANTS
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+LATE, DUPLICATE = 1, 2
+EARTH_KM = 6371.0
+NAN = math.nan
+
+
+@kernel
+def clamped(amount: int) -> int:
+    """The amount as statistics see it."""
+    return min(max(amount, -layout.AMOUNT_CLAMP), layout.AMOUNT_CLAMP)
+
+
+@kernel
+def first_remembered(memory: Ints, start: int, end: int, clock: int) -> int:
+    """Position of the first event that is still remembered when the card's clock is `clock`."""
+    oldest_hour = clock // layout.HOUR - layout.MEMORY_HOURS
+    while start < end and memory[layout.M_TIME, start] // layout.HOUR <= oldest_hour:
+        start += 1
+    return start
+
+
+@kernel
+def is_known(memory: Ints, row: int, first: int, end: int, value: int) -> bool:
+    """Does a remembered event in [first, end) hold `value`?"""
+    found = False
+    for j in range(first, end):
+        found |= memory[row, j] == value
+    return found
+
+
+@kernel
+def last_position(memory: Ints, row: int, first: int, end: int, value: int) -> int:
+    """Position of the last event in [first, end) that holds `value`, or -1."""
+    for j in range(end - 1, first - 1, -1):
+        if memory[row, j] == value:
+            return j
+    return -1
+
+
+@kernel
+def accumulate(memory: Ints, j: int, position: int, event: Ints, sums: Ints) -> None:
+    """Add remembered event `j` to the running sums of a scan that goes back in time."""
+    amount = memory[layout.M_AMOUNT, j]
+    shifted = amount - clamped(event[layout.E_AMOUNT])
+    flags = memory[layout.M_FLAGS, j]
+    same_merchant = memory[layout.M_MERCHANT, j] == event[layout.E_MERCHANT]
+    device, country = memory[layout.M_DEVICE, j], memory[layout.M_COUNTRY, j]
+    sums[layout.A_COUNT] += 1
+    sums[layout.A_SUM] += amount
+    sums[layout.A_SHIFTED] += shifted
+    sums[layout.A_SHIFTED_SQUARES] += shifted * shifted
+    sums[layout.A_MAX] = max(sums[layout.A_MAX], amount)
+    if 0 < amount < sums[layout.A_MIN_PRIOR]:
+        sums[layout.A_MIN_PRIOR] = amount
+    sums[layout.A_MERCHANTS] += (memory[layout.M_NEXT_MERCHANT, j] >= position) & (
+        not same_merchant
+    )
+    sums[layout.A_DEVICES] += (
+        (memory[layout.M_NEXT_DEVICE, j] >= position)
+        & (device != 0)
+        & (device != event[layout.E_DEVICE])
+    )
+    sums[layout.A_COUNTRIES] += (
+        (memory[layout.M_NEXT_COUNTRY, j] >= position)
+        & (country != 0)
+        & (country != event[layout.E_COUNTRY])
+    )
+    sums[layout.A_NIGHT] += flags & layout.FLAG_NIGHT
+    sums[layout.A_ONLINE] += (flags & layout.FLAG_ONLINE) != 0
+    sums[layout.A_CASH] += (flags & layout.FLAG_CASH) != 0
+    sums[layout.A_SMALL] += amount < layout.SMALL_AMOUNT
+    sums[layout.A_LOWER] += shifted < 0
+    sums[layout.A_SAME_MERCHANT] += same_merchant
+
+
+@kernel
+def begin_sums(event: Ints, sums: Ints) -> None:
+    """Every window holds the event itself; only the sums over earlier events do not."""
+    amount = clamped(event[layout.E_AMOUNT])
+    flags = event[layout.E_FLAGS]
+    sums[:] = 0
+    sums[layout.A_COUNT] = 1
+    sums[layout.A_SUM] = amount
+    sums[layout.A_MAX] = amount
+    sums[layout.A_MIN_PRIOR] = layout.NEVER
+    sums[layout.A_MERCHANTS] = 1
+    sums[layout.A_DEVICES] = event[layout.E_DEVICE] != 0
+    sums[layout.A_COUNTRIES] = event[layout.E_COUNTRY] != 0
+    sums[layout.A_NIGHT] = flags & layout.FLAG_NIGHT
+    sums[layout.A_ONLINE] = (flags & layout.FLAG_ONLINE) != 0
+    sums[layout.A_CASH] = (flags & layout.FLAG_CASH) != 0
+    sums[layout.A_SMALL] = amount < layout.SMALL_AMOUNT
+    sums[layout.A_SAME_MERCHANT] = 1
+
+
+@kernel
+def scan_windows(
+    memory: Ints, first: int, position: int, time: int, event: Ints, windows: Ints, sums: Ints
+) -> None:
+    """Fill a row of `sums` per window (ascending) from the events visible in [first, position)."""
+    last = len(windows)
+    running = sums[last]
+    begin_sums(event, running)
+    j = position - 1
+    for k in range(last):
+        edge = time - windows[k]
+        while j >= first and memory[layout.M_TIME, j] > edge:
+            accumulate(memory, j, position, event, running)
+            j -= 1
+        sums[k, :] = running
+
+
+@kernel
+def distance_km(latitude: int, longitude: int, latitude_2: int, longitude_2: int) -> float:
+    """Haversine distance of two places in 1/10,000 degree, on a sphere of 6,371 km."""
+    unit = math.pi / 1_800_000.0
+    half_lat = math.sin((latitude_2 - latitude) * unit / 2.0)
+    half_lon = math.sin((longitude_2 - longitude) * unit / 2.0)
+    cosines = math.cos(latitude * unit) * math.cos(latitude_2 * unit)
+    chord = half_lat * half_lat + cosines * half_lon * half_lon
+    return 2.0 * EARTH_KM * math.asin(math.sqrt(min(chord, 1.0)))
+
+
+@kernel
+def own_numbers(event: Ints, out: Floats) -> None:
+    """The numbers that need no memory; positions are those of `Instant`."""
+    amount, flags, local = event[layout.E_AMOUNT], event[layout.E_FLAGS], event[layout.E_LOCAL]
+    weekday = (local // layout.DAY + 3) % 7
+    out[0] = amount
+    out[1] = amount < 0
+    out[2] = amount % 100 == 0
+    out[3] = amount % 1000 == 0
+    out[4] = local % layout.DAY // layout.HOUR
+    out[5] = weekday
+    out[6] = weekday >= 5
+    out[7] = flags & layout.FLAG_NIGHT
+    out[8] = (flags & layout.FLAG_HOLIDAY) != 0
+    out[9] = (flags & layout.FLAG_ONLINE) != 0
+    out[10] = (flags & layout.FLAG_CONTACTLESS) != 0
+    out[11] = (flags & layout.FLAG_ATM) != 0
+    out[12] = event[layout.E_CATEGORY] if event[layout.E_CATEGORY] != 0 else NAN
+    out[13] = (flags & layout.FLAG_CASH) != 0
+
+
+@kernel
+def firsts(memory: Ints, first: int, position: int, time: int, event: Ints, out: Floats) -> None:
+    """Time since the last event, and what is new to the card; NaN where the event lacks a field."""
+    out[14:24] = NAN
+    if position > first and memory[layout.M_TIME, position - 1] > time - layout.LONGEST_WINDOW:
+        out[14] = (time - memory[layout.M_TIME, position - 1]) / 1000.0
+    same = last_position(memory, layout.M_MERCHANT, first, position, event[layout.E_MERCHANT])
+    if same >= 0 and memory[layout.M_TIME, same] > time - layout.LONGEST_WINDOW:
+        out[15] = (time - memory[layout.M_TIME, same]) / 1000.0
+    out[16] = same < 0
+    if event[layout.E_DEVICE] != 0:
+        out[17] = (
+            last_position(memory, layout.M_DEVICE, first, position, event[layout.E_DEVICE]) < 0
+        )
+    if event[layout.E_COUNTRY] != 0:
+        out[18] = (
+            last_position(memory, layout.M_COUNTRY, first, position, event[layout.E_COUNTRY]) < 0
+        )
+    if event[layout.E_CATEGORY] != 0:
+        out[19] = (
+            last_position(memory, layout.M_CATEGORY, first, position, event[layout.E_CATEGORY]) < 0
+        )
+    out[23] = 0.0
+    if position > first:
+        out[23] = (time // layout.HOUR - memory[layout.M_TIME, first] // layout.HOUR) / 24.0
+
+
+@kernel
+def movement(memory: Ints, first: int, position: int, time: int, event: Ints, out: Floats) -> None:
+    """Distance and speed from the last place within 7 days, and a change of country."""
+    for j in range(position - 1, first - 1, -1):
+        if (
+            memory[layout.M_TIME, j] <= time - layout.PLACE_MEMORY
+            or event[layout.E_LATITUDE] == layout.MISSING
+        ):
+            break
+        if memory[layout.M_LATITUDE, j] != layout.MISSING:
+            apart = distance_km(
+                memory[layout.M_LATITUDE, j],
+                memory[layout.M_LONGITUDE, j],
+                event[layout.E_LATITUDE],
+                event[layout.E_LONGITUDE],
+            )
+            out[20] = apart
+            out[21] = apart * 3_600_000.0 / max(time - memory[layout.M_TIME, j], 60_000)
+            break
+    for j in range(position - 1, first - 1, -1):
+        if event[layout.E_COUNTRY] == 0:
+            break
+        if memory[layout.M_COUNTRY, j] != 0:
+            out[22] = memory[layout.M_COUNTRY, j] != event[layout.E_COUNTRY]
+            break
+
+
+@kernel
+def deviation(count: int, shifted: int, squares: int) -> float:
+    """Population standard deviation from sums of amounts shifted by a common amount."""
+    mean = shifted / count
+    return math.sqrt(max(squares / count - mean * mean, 0.0))
+
+
+@kernel
+def against_history(statistic: int, row: Ints, event: Ints) -> float:
+    """The amount against the card's earlier events in the window; NaN where there are none."""
+    prior = row[layout.A_COUNT] - 1
+    amount = clamped(event[layout.E_AMOUNT])
+    if statistic == 116:
+        return amount / row[layout.A_MIN_PRIOR] if row[layout.A_MIN_PRIOR] != layout.NEVER else NAN
+    if prior == 0:
+        return NAN
+    if statistic == 113:
+        total = row[layout.A_SUM] - amount
+        return amount * prior / total if total > 0 else NAN
+    if statistic == 114:
+        spread = deviation(prior, row[layout.A_SHIFTED], row[layout.A_SHIFTED_SQUARES])
+        return -(row[layout.A_SHIFTED] / prior) / spread if spread > 0.0 else NAN
+    if statistic == 115:
+        return row[layout.A_LOWER] / prior
+    at_night = event[layout.E_FLAGS] & layout.FLAG_NIGHT
+    return 1.0 - (row[layout.A_NIGHT] - 1) / prior if at_night else 0.0
+
+
+@kernel
+def windowed(statistic: int, row: Ints, event: Ints) -> float:
+    """A windowed statistic from the integer sums of its window."""
+    if statistic == 100:
+        return float(row[layout.A_COUNT])
+    if statistic == 101:
+        return float(row[layout.A_SUM])
+    if statistic == 102:
+        return float(row[layout.A_SUM] / row[layout.A_COUNT])
+    if statistic == 103:
+        return float(row[layout.A_MAX])
+    if statistic == 104:
+        return deviation(row[layout.A_COUNT], row[layout.A_SHIFTED], row[layout.A_SHIFTED_SQUARES])
+    if statistic == 105:
+        return float(row[layout.A_MERCHANTS])
+    if statistic == 106:
+        return float(row[layout.A_DEVICES])
+    if statistic == 107:
+        return float(row[layout.A_COUNTRIES])
+    if statistic == 108:
+        return float(row[layout.A_NIGHT] / row[layout.A_COUNT])
+    if statistic == 109:
+        return float(row[layout.A_ONLINE])
+    if statistic == 110:
+        return float(row[layout.A_CASH])
+    if statistic == 111:
+        return float(row[layout.A_SMALL])
+    if statistic == 112:
+        return float(row[layout.A_SAME_MERCHANT])
+    return against_history(statistic, row, event)
+
+
+@kernel
+def emit(plan: Ints, instants: Floats, sums: Ints, event: Ints, out: Floats) -> None:
+    """Write one feature vector in the order of the plan."""
+    for f in range(len(plan)):
+        statistic = plan[f, 0]
+        if statistic < INSTANTS:
+            out[f] = instants[statistic]
+        else:
+            out[f] = windowed(statistic, sums[plan[f, 1]], event)
+
+
+@kernel
+def make_room(memory: Ints, cursor: Ints) -> None:
+    """Move the remembered events to the start when their row is full."""
+    start, end = cursor[layout.C_START], cursor[layout.C_END]
+    if end < layout.ROOM:
+        return
+    for j in range(end - start):
+        for row in range(layout.MEMORY_WIDTH):
+            memory[row, j] = memory[row, start + j]
+        for row in range(layout.M_NEXT_MERCHANT, layout.M_NEXT_COUNTRY + 1):
+            if memory[row, j] != layout.NEVER:
+                memory[row, j] -= start
+    cursor[layout.C_START], cursor[layout.C_END] = 0, end - start
+
+
+@kernel
+def link_all(memory: Ints, start: int, end: int) -> None:
+    """For each event, find the next one with the same merchant, device and country."""
+    for row in range(layout.M_MERCHANT, layout.M_COUNTRY + 1):
+        following = row - layout.M_MERCHANT + layout.M_NEXT_MERCHANT
+        for j in range(start, end):
+            memory[following, j] = layout.NEVER
+            for k in range(j + 1, end):
+                if memory[row, k] == memory[row, j]:
+                    memory[following, j] = k
+                    break
+
+
+@kernel
+def link_last(memory: Ints, start: int, position: int) -> None:
+    """The event at the end of the memory becomes the next one of those it equals."""
+    for row in range(layout.M_MERCHANT, layout.M_COUNTRY + 1):
+        following = row - layout.M_MERCHANT + layout.M_NEXT_MERCHANT
+        memory[following, position] = layout.NEVER
+        before = last_position(memory, row, start, position, memory[row, position])
+        if before >= 0:
+            memory[following, before] = position
+
+
+@kernel
+def remember(memory: Ints, cursor: Ints, position: int, time: int, event: Ints) -> None:
+    """Insert the event at `position` (absolute), in order of effective time, then of offset."""
+    start = cursor[layout.C_START]
+    position -= start
+    make_room(memory, cursor)
+    start, end = cursor[layout.C_START], cursor[layout.C_END]
+    position += start
+    for j in range(end, position, -1):
+        for row in range(layout.M_NEXT_MERCHANT):
+            memory[row, j] = memory[row, j - 1]
+    memory[layout.M_TIME, position] = time
+    memory[layout.M_AMOUNT, position] = clamped(event[layout.E_AMOUNT])
+    memory[layout.M_ID, position] = event[layout.E_ID]
+    memory[layout.M_MERCHANT, position] = event[layout.E_MERCHANT]
+    memory[layout.M_DEVICE, position] = event[layout.E_DEVICE]
+    memory[layout.M_COUNTRY, position] = event[layout.E_COUNTRY]
+    memory[layout.M_CATEGORY, position] = event[layout.E_CATEGORY]
+    memory[layout.M_LATITUDE, position] = event[layout.E_LATITUDE]
+    memory[layout.M_LONGITUDE, position] = event[layout.E_LONGITUDE]
+    memory[layout.M_FLAGS, position] = event[layout.E_FLAGS] & layout.REMEMBERED_FLAGS
+    cursor[layout.C_END] = end + 1
+    if position == end:
+        link_last(memory, start, position)
+    else:
+        link_all(memory, start, end + 1)
+    if end + 1 - start > layout.CAP:
+        cursor[layout.C_START] = start + 1
+        cursor[layout.C_CAPPED] += 1
+
+
+@kernel
+def fold(
+    memory: Ints,
+    cursor: Ints,
+    event: Ints,
+    windows: Ints,
+    plan: Ints,
+    instants: Floats,
+    sums: Ints,
+    out: Floats,
+) -> int:
+    """Features of `event` into `out` (skipped when its length is 0), then remember it.
+
+    Returns LATE and DUPLICATE as bits. A duplicate is described but not remembered.
+    """
+    start, end = cursor[layout.C_START], cursor[layout.C_END]
+    clock = memory[layout.M_TIME, end - 1] if end > start else layout.MISSING
+    time = max(event[layout.E_TIME], clock - layout.LATENESS)
+    status = LATE if time > event[layout.E_TIME] else 0
+    first = first_remembered(memory, start, end, max(clock, time))
+    position = end
+    while position > first and memory[layout.M_TIME, position - 1] > time:
+        position -= 1
+    if is_known(memory, layout.M_ID, first, end, event[layout.E_ID]):
+        status |= DUPLICATE
+    if len(out) > 0:
+        own_numbers(event, instants)
+        firsts(memory, first, position, time, event, instants)
+        movement(memory, first, position, time, event, instants)
+        scan_windows(memory, first, position, time, event, windows, sums)
+        emit(plan, instants, sums, event, out)
+    if status & DUPLICATE == 0:
+        cursor[layout.C_START] = first
+        remember(memory, cursor, position, time, event)
+    return status
+
+
+@kernel
+def fold_groups(
+    events: Ints,
+    order: Ints,
+    bounds: Ints,
+    windows: Ints,
+    plan: Ints,
+    values: Floats,
+    statuses: Ints,
+) -> None:
+    """Fold each card's events from an empty memory; group g is order[bounds[g]:bounds[g + 1]]."""
+    memory = np.zeros((layout.MEMORY_WIDTH, layout.ROOM + 1), np.int64)
+    cursor = np.zeros(layout.CURSOR_WIDTH, np.int64)
+    instants = np.zeros(INSTANTS, np.float64)
+    sums = np.zeros((len(windows) + 1, layout.ACCUMULATORS), np.int64)
+    for g in range(len(bounds) - 1):
+        cursor[:] = 0
+        for i in range(bounds[g], bounds[g + 1]):
+            row = order[i]
+            statuses[row] = fold(
+                memory, cursor, events[row], windows, plan, instants, sums, values[row]
+            )

@@ -1,0 +1,180 @@
+"""Compact bytes for a card's state: variable-length integers, hashes in five bytes.
+
+Writers return the next free position, readers the value and the next position.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features import layout
+from features.compiled import kernel
+
+Bytes = NDArray[np.uint8]
+Ints = NDArray[np.int64]
+
+HASH_BYTES = layout.HASH_BITS // 8
+EVENT_BYTES = 128
+"""More than any packed event takes."""
+
+
+@kernel
+def grown(data: Bytes, needed: int) -> Bytes:
+    """`data` itself, or a copy at least twice as long that has `needed` bytes."""
+    if needed <= len(data):
+        return data
+    larger = np.empty(max(needed, 2 * len(data)), dtype=np.uint8)
+    larger[: len(data)] = data
+    return larger
+
+
+@kernel
+def put_varint(data: Bytes, at: int, value: int) -> int:
+    """Write a non-negative integer, seven bits a byte."""
+    while value >= 128:
+        data[at] = (value & 127) | 128
+        value >>= 7
+        at += 1
+    data[at] = value
+    return at + 1
+
+
+@kernel
+def get_varint(data: Bytes, at: int) -> tuple[int, int]:
+    """Read what `put_varint` wrote."""
+    value, shift = np.int64(0), 0
+    while data[at] >= 128:
+        value |= np.int64(data[at] & 127) << shift
+        shift += 7
+        at += 1
+    return value | np.int64(data[at]) << shift, at + 1
+
+
+@kernel
+def put_signed(data: Bytes, at: int, value: int) -> int:
+    """Write an integer of either sign, small magnitudes short."""
+    return put_varint(data, at, (value << 1) if value >= 0 else ((-value) << 1) - 1)
+
+
+@kernel
+def get_signed(data: Bytes, at: int) -> tuple[int, int]:
+    """Read what `put_signed` wrote."""
+    coded, at = get_varint(data, at)
+    return (-((coded + 1) >> 1) if coded & 1 else coded >> 1), at
+
+
+@kernel
+def put_fixed(data: Bytes, at: int, value: int, size: int) -> int:
+    """Write a non-negative integer as `size` bytes, most significant first."""
+    for i in range(size):
+        data[at + i] = (value >> (8 * (size - 1 - i))) & 255
+    return at + size
+
+
+@kernel
+def get_fixed(data: Bytes, at: int, size: int) -> tuple[int, int]:
+    """Read what `put_fixed` wrote."""
+    value = np.int64(0)
+    for i in range(size):
+        value = (value << 8) | np.int64(data[at + i])
+    return value, at + size
+
+
+SAME_DEVICE, SAME_COUNTRY, SAME_CATEGORY, IS_OLD, HAS_PLACE = 8, 16, 32, 64, 128
+
+
+@kernel
+def marks_of(memory: Ints, j: int, before: int, clock: int) -> int:
+    """What is left out of a packed event; the low bits are its remembered flags."""
+    marks = memory[layout.M_FLAGS, j]
+    if before >= 0:
+        marks |= SAME_DEVICE * (memory[layout.M_DEVICE, j] == memory[layout.M_DEVICE, before])
+        marks |= SAME_COUNTRY * (memory[layout.M_COUNTRY, j] == memory[layout.M_COUNTRY, before])
+        marks |= SAME_CATEGORY * (memory[layout.M_CATEGORY, j] == memory[layout.M_CATEGORY, before])
+    age = clock - memory[layout.M_TIME, j]
+    if age >= layout.LONGEST_WINDOW + layout.LATENESS:
+        return marks | IS_OLD
+    if age < layout.PLACE_MEMORY + layout.LATENESS:
+        marks |= HAS_PLACE * (memory[layout.M_LATITUDE, j] != layout.MISSING)
+    return marks
+
+
+@kernel
+def put_memory(data: Bytes, at: int, memory: Ints, start: int, end: int) -> int:
+    """Write the remembered events; amounts and places that no window can reach are left out."""
+    clock = memory[layout.M_TIME, end - 1] if end > start else 0
+    previous = 0
+    for j in range(start, end):
+        marks = marks_of(memory, j, j - 1 if j > start else -1, clock)
+        time = memory[layout.M_TIME, j]
+        if marks & IS_OLD:
+            time -= time % layout.HOUR
+        data[at] = marks
+        at = put_varint(data, at + 1, time - previous)
+        previous = time
+        at = put_fixed(data, at, memory[layout.M_ID, j], HASH_BYTES)
+        at = put_fixed(data, at, memory[layout.M_MERCHANT, j], HASH_BYTES)
+        if not marks & SAME_DEVICE:
+            at = put_fixed(data, at, memory[layout.M_DEVICE, j], HASH_BYTES)
+        if not marks & SAME_COUNTRY:
+            at = put_varint(data, at, memory[layout.M_COUNTRY, j])
+        if not marks & SAME_CATEGORY:
+            at = put_varint(data, at, memory[layout.M_CATEGORY, j])
+        if not marks & IS_OLD:
+            at = put_signed(data, at, memory[layout.M_AMOUNT, j])
+        if marks & HAS_PLACE:
+            at = put_signed(data, at, memory[layout.M_LATITUDE, j])
+            at = put_signed(data, at, memory[layout.M_LONGITUDE, j])
+    return at
+
+
+@kernel
+def get_memory(data: Bytes, at: int, count: int, memory: Ints) -> int:
+    """Read `count` events into a memory's columns 0 .. count - 1."""
+    time = 0
+    for j in range(count):
+        marks = np.int64(data[at])
+        step, at = get_varint(data, at + 1)
+        time += step
+        memory[layout.M_TIME, j] = time
+        memory[layout.M_FLAGS, j] = marks & layout.REMEMBERED_FLAGS
+        memory[layout.M_ID, j], at = get_fixed(data, at, HASH_BYTES)
+        memory[layout.M_MERCHANT, j], at = get_fixed(data, at, HASH_BYTES)
+        memory[layout.M_AMOUNT, j] = 0
+        memory[layout.M_LATITUDE, j] = layout.MISSING
+        memory[layout.M_LONGITUDE, j] = layout.MISSING
+        if marks & SAME_DEVICE:
+            memory[layout.M_DEVICE, j] = memory[layout.M_DEVICE, j - 1]
+        else:
+            memory[layout.M_DEVICE, j], at = get_fixed(data, at, HASH_BYTES)
+        if marks & SAME_COUNTRY:
+            memory[layout.M_COUNTRY, j] = memory[layout.M_COUNTRY, j - 1]
+        else:
+            memory[layout.M_COUNTRY, j], at = get_varint(data, at)
+        if marks & SAME_CATEGORY:
+            memory[layout.M_CATEGORY, j] = memory[layout.M_CATEGORY, j - 1]
+        else:
+            memory[layout.M_CATEGORY, j], at = get_varint(data, at)
+        if not marks & IS_OLD:
+            memory[layout.M_AMOUNT, j], at = get_signed(data, at)
+        if marks & HAS_PLACE:
+            memory[layout.M_LATITUDE, j], at = get_signed(data, at)
+            memory[layout.M_LONGITUDE, j], at = get_signed(data, at)
+    return at
+
+
+@kernel
+def put_events(data: Bytes, at: int, events: Ints, count: int) -> int:
+    """Write encoded events in full: the tail that a replay may supersede."""
+    for i in range(count):
+        for column in range(layout.EVENT_WIDTH):
+            at = put_signed(data, at, events[i, column])
+    return at
+
+
+@kernel
+def get_events(data: Bytes, at: int, count: int, events: Ints) -> int:
+    """Read what `put_events` wrote into the first `count` rows."""
+    for i in range(count):
+        for column in range(layout.EVENT_WIDTH):
+            events[i, column], at = get_signed(data, at)
+    return at
