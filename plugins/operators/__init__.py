@@ -1,0 +1,1 @@
+"""Operators: each one step, thin over the room that does the work."""

@@ -1,0 +1,69 @@
+"""Operators that steer the streaming service and check its health; none of them runs for ever."""
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.sdk import BaseOperator, BranchMixIn
+
+from plugins.hooks.decision_log import DecisionLogHook
+from plugins.hooks.stream_service import StreamServiceHook
+from plugins.run_settings import run_settings
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+HEALTH_DEADLINE_SECONDS = 90.0
+
+
+class StreamActionOperator(BaseOperator, BranchMixIn):
+    """Starts, stops or restarts the stream, then goes on to the health checks if it should run."""
+
+    inherits_from_skipmixin = True
+    template_fields = ("action",)
+    ui_color = "#e8d7f1"
+    actions: ClassVar[tuple[str, ...]] = ("start", "check", "stop", "restart")
+
+    def __init__(self, *, action: str, then: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.action = action
+        self.then = then
+
+    def execute(self, context: "Context") -> dict[str, Any]:
+        """Do what `action` says and return the service's state."""
+        hook = StreamServiceHook(run_settings(context["params"]).supervisor)
+        steps = {
+            "start": hook.start,
+            "check": hook.state,
+            "stop": hook.stop,
+            "restart": hook.restart,
+        }
+        state = steps[self.action]()
+        self.log.info("%s: stream is %s (%s)", self.action, state.name, state.description)
+        self.do_branch(context, None if self.action == "stop" else self.then)
+        return {"action": self.action, "state": state.name, "pid": state.pid}
+
+
+class StreamRunningOperator(BaseOperator):
+    """Fails unless the supervisor says that the stream runs."""
+
+    ui_color = "#dff0d8"
+
+    def execute(self, context: "Context") -> str:
+        """Return the service's description, such as its process id and how long it is up."""
+        hook = StreamServiceHook(run_settings(context["params"]).supervisor)
+        return hook.require_running().description
+
+
+class StreamProgressOperator(BaseOperator):
+    """Fails when transactions wait and none is decided."""
+
+    ui_color = "#dff0d8"
+
+    def execute(self, context: "Context") -> dict[str, Any]:
+        """Return the lag and, by partition, the offset up to which all is decided."""
+        settings = run_settings(context["params"])
+        position = DecisionLogHook(settings.kafka).await_progress(HEALTH_DEADLINE_SECONDS)
+        self.log.info("decided up to %s, %d waiting", dict(position.answered), position.lag)
+        return {
+            "lag": position.lag,
+            "answered": {str(key): value for key, value in position.answered.items()},
+        }
