@@ -1,7 +1,121 @@
 """`fraud produce`: the synthetic world onto Kafka."""
 
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
 import typer
+
+from cli.root import checkout_root, settings
+
+if TYPE_CHECKING:
+    from producer.pace import Pace
+    from producer.run import Result, Run
+
+produce = typer.Typer(help="Publish the synthetic world to Kafka.", no_args_is_help=True)
 
 
 def register(app: typer.Typer) -> None:
     """Add this module's commands to `app`."""
+    app.add_typer(produce, name="produce")
+
+
+@produce.command()
+def backfill() -> None:
+    """Publish the world's past: world.backfill_days of transactions, labels and truth.
+
+    Goes on where a stopped run ended; does nothing when everything is there.
+    """
+    from producer.pace import AtOnce
+
+    days = settings().world.backfill_days
+    with _run() as run:
+        if run.position.resume_day >= days:
+            typer.echo(f"already there: the world has reached its day {run.position.resume_day}")
+            return
+        began = time.monotonic()
+        result = run.publish(AtOnce(), total_days=days)
+        _tell(result, time.monotonic() - began)
+        if not result.is_complete:
+            raise typer.Exit(130)
+
+
+@produce.command()
+def normal(
+    time_lapse: Annotated[
+        bool, typer.Option("--time-lapse", help="Run the world's clock faster than the wall clock.")
+    ] = False,
+    speed: Annotated[
+        str | None, typer.Option(help="World seconds per second, such as 60x; implies time-lapse.")
+    ] = None,
+    rate: Annotated[
+        float | None, typer.Option(help="Records per second, instead of a clock.", min=0.001)
+    ] = None,
+) -> None:
+    """Go on with the world from where the topic ends, until stopped.
+
+    Without options the world moves in real time from where it stands. It never passes the wall
+    clock: a time-lapse that has caught up goes on in real time.
+    """
+    with _run() as run:
+        pace = _pace(run, time_lapse, speed, rate)
+        typer.echo("publishing; Ctrl-C or SIGTERM stops, a new start goes on from there")
+        result = run.publish(pace, total_days=None)
+        _tell(result, None)
+
+
+def _pace(run: Run, time_lapse: bool, speed: str | None, rate: float | None) -> Pace:
+    from contracts.errors import SettingsError
+    from producer.pace import SteadyRate, TimeLapse, parse_speed
+
+    if rate is not None:
+        if time_lapse or speed is not None:
+            raise SettingsError("--rate and --speed exclude each other", value=rate)
+        return SteadyRate(rate, _wall_us)
+    lapse = settings().world.speed if time_lapse else 1.0
+    chosen = lapse if speed is None else parse_speed(speed)
+    return TimeLapse(run.world_us, chosen, _wall_us)
+
+
+@contextmanager
+def _run() -> Iterator[Run]:
+    """A run with its view and lock; Ctrl-C and SIGTERM set its stop."""
+    from rich.console import Console
+
+    from producer.lock import sole_publisher
+    from producer.progress import open_view
+    from producer.publisher import new_stop, open_publisher
+    from producer.run import Run, world_of
+
+    kafka, world = settings().kafka, settings().world
+    stop = new_stop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    with sole_publisher(checkout_root() / ".fraud" / "run" / "producer.lock"):
+        spec = world_of(kafka, world, _wall_us())
+        view = open_view(Console())
+        try:
+            yield Run(kafka, spec, open_publisher(kafka), view, stop)
+        finally:
+            view.close()
+
+
+def _tell(result: Result, seconds: float | None) -> None:
+    status = result.status
+    pace = "" if not seconds else f" in {seconds:.1f} s, {status.transactions / seconds:,.0f}/s"
+    typer.echo(
+        f"{status.transactions:,} transactions and {status.others:,} labels and truths "
+        f"sent{pace}; the world stands at {_date(status.world_us)}"
+    )
+
+
+def _date(world_us: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(world_us / 1e6))
+
+
+def _wall_us() -> int:
+    return time.time_ns() // 1000

@@ -11,7 +11,7 @@ from producer.places import home_weights
 from producer.spec import Stream, WorldSpec
 
 FAVOURITES = 16
-MEAN_PER_DAY = 1.05
+MEAN_PER_DAY = 1.2
 """Planned purchases per card and day, before sprees, subscriptions and retries."""
 _FOREVER = 1 << 40
 _TRIP_BLOCK_DAYS = 30

@@ -1,12 +1,15 @@
 """World days as Kafka records: keys, JSON values and record timestamps, in the order of sending."""
 
+import heapq
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
+from operator import attrgetter
+from typing import NamedTuple
 
 import orjson
 
 from contracts.messages import SCHEMA_VERSION
+from contracts.settings import KafkaSettings
 from producer.cardholders import prefix_text
 from producer.categories import CATEGORIES
 from producer.day import CHANNEL_NAMES, NO_DEVICE, NO_PREFIX, ONLINE_CHANNEL, Day
@@ -16,20 +19,27 @@ from producer.places import CITIES
 from producer.world import World
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One record to send; `sequence` is (world day, row) of the purchase it is about."""
+class Record(NamedTuple):
+    """One record to send; `sequence` is (world day, row) of the purchase that it is about.
 
+    An imported record's `mark` becomes its header `import`; its `sequence` is (time, row).
+    """
+
+    topic: str
     key: str
     value: bytes
     timestamp_us: int
     sequence: tuple[int, int]
+    source: str = ""
+    is_transaction: bool = False
+    mark: str = ""
 
 
 class Writer:
-    """Makes the records of one world."""
+    """Makes the records of one world for the settings' topics."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, kafka: KafkaSettings) -> None:
+        self._kafka = kafka
         self._world = world
         merchants = world.scene.merchants
         self._merchant_ids: list[str] = merchants.ids.tolist()
@@ -37,6 +47,13 @@ class Writer:
         self._seats: list[int] = merchants.city.tolist()
         self._device = lru_cache(maxsize=None)(self._device_id)
         self._prefix = lru_cache(maxsize=None)(prefix_text)
+
+    def day(self, number: int) -> Iterator[Record]:
+        """Everything that world day `number` puts on Kafka, in the order of record timestamps."""
+        day = self._world.day(number)
+        labels = self._world.labels(number)
+        parts = (self.transactions(day), self.truth(day), self.labels(labels))
+        return heapq.merge(*parts, key=attrgetter("timestamp_us"))
 
     def transactions(self, day: Day) -> Iterator[Record]:
         """The day's transactions in time order."""
@@ -52,6 +69,7 @@ class Writer:
             columns.prefix.tolist(),
             strict=True,
         )
+        topic = self._kafka.topic
         stem = f"{self._world.spec.fingerprint}-{day.number:05d}-"
         for number, (card, event_us, merchant, amount, channel, city, device, prefix) in enumerate(
             rows
@@ -75,7 +93,8 @@ class Writer:
                 "device_id": None if device == NO_DEVICE else self._device(device),
                 "ip_prefix": None if prefix == NO_PREFIX else self._prefix(prefix),
             }
-            yield Record(card, orjson.dumps(value), event_us, (day.number, number))
+            sequence = (day.number, number)
+            yield Record(topic, card, orjson.dumps(value), event_us, sequence, is_transaction=True)
 
     def labels(self, labels: Labels) -> Iterator[Record]:
         """Label records in time order."""
@@ -102,7 +121,14 @@ class Writer:
                 "label_time": label_us,
                 "source": SOURCES[source].value,
             }
-            yield Record(transaction_id, orjson.dumps(value), label_us, (day, row))
+            yield Record(
+                self._kafka.labels_topic,
+                transaction_id,
+                orjson.dumps(value),
+                label_us,
+                (day, row),
+                str(value["source"]),
+            )
 
     def truth(self, day: Day) -> Iterator[Record]:
         """The day's frauds as their author knows them, in time order."""
@@ -117,7 +143,9 @@ class Writer:
                 "event_time": event_us,
                 "campaign": self._world.campaigns[int(day.purchases.campaign[row])].name,
             }
-            yield Record(transaction_id, orjson.dumps(value), event_us, (day.number, row))
+            sequence = (day.number, row)
+            topic = self._kafka.truth_topic
+            yield Record(topic, transaction_id, orjson.dumps(value), event_us, sequence)
 
     def _cards(self, day: Day) -> list[str]:
         return self._world.card_ids(day.purchases.account, day.generation)

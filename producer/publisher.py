@@ -1,0 +1,168 @@
+"""Sending: bounded buffering, counted delivery reports, a deadline when the broker is away."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from confluent_kafka import KafkaError
+
+from contracts.errors import BrokerError
+from contracts.kafka import make_producer
+from contracts.settings import KafkaSettings
+from producer.records import Record
+
+QUEUE_RECORDS = 50_000
+"""At most this many records wait in memory for the broker."""
+_POLL_EVERY = 500
+
+
+class Client(Protocol):
+    """The part of a confluent-kafka `Producer` that is used here."""
+
+    def produce(
+        self,
+        topic: str,
+        *,
+        value: bytes,
+        key: str,
+        timestamp: int,
+        on_delivery: Callable[[KafkaError | None, Any], None],
+        headers: dict[str, str | bytes | None] | None,
+    ) -> None:
+        """Queue a record; BufferError when the queue is full."""
+
+    def poll(self, timeout: float) -> int:
+        """Serve delivery reports."""
+
+    def flush(self, timeout: float) -> int:
+        """Wait for deliveries; returns how many are still queued."""
+
+    def purge(self) -> None:
+        """Drop what is queued or in flight."""
+
+    def __len__(self) -> int:
+        """Records queued or in flight."""
+
+
+class Publisher:
+    """Sends records in order and knows how many have arrived."""
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        stall_seconds: float = 60.0,
+        clock: Callable[[], float] = time.monotonic,
+        wall_us: Callable[[], int] = lambda: time.time_ns() // 1000,
+    ) -> None:
+        self.sent = 0
+        self.delivered = 0
+        self._client = client
+        self._stall_seconds = stall_seconds
+        self._clock = clock
+        self._wall_us = wall_us
+        self._moved_at = clock()
+        self._failure: str | None = None
+
+    def send(self, record: Record) -> None:
+        """Queue one record, waiting while the buffer is full.
+
+        Raises:
+            BrokerError: nothing was delivered for `stall_seconds`, or the broker refused a record.
+        """
+        if len(self._client) == 0:
+            self._moved_at = self._clock()
+        while not self._try(record):
+            self._serve(0.1)
+        self.sent += 1
+        if self.sent % _POLL_EVERY == 0:
+            self._serve(0.0)
+
+    def serve(self, seconds: float = 0.0) -> None:
+        """Take delivery reports for up to `seconds`."""
+        self._serve(seconds)
+
+    def flush(self) -> None:
+        """Wait until everything sent has arrived; raises as `send` does."""
+        while self._client.flush(0.25) > 0:
+            self._check()
+        self._check()
+
+    def _try(self, record: Record) -> bool:
+        headers: dict[str, str | bytes | None] = {}
+        if record.is_transaction:
+            headers["sent_us"] = str(self._wall_us())
+        if record.mark:
+            headers["import"] = record.mark
+        try:
+            self._client.produce(
+                record.topic,
+                key=record.key,
+                value=record.value,
+                timestamp=record.timestamp_us // 1000,
+                on_delivery=self._on_delivery,
+                headers=headers or None,
+            )
+        except BufferError:
+            return False
+        return True
+
+    def _on_delivery(self, error: KafkaError | None, message: object) -> None:
+        if error is not None:
+            self._failure = self._failure or error.str()
+            return
+        self.delivered += 1
+        self._moved_at = self._clock()
+
+    def _serve(self, seconds: float) -> None:
+        self._client.poll(seconds)
+        self._check()
+
+    def _check(self) -> None:
+        stalled = len(self._client) > 0 and self._clock() - self._moved_at > self._stall_seconds
+        if stalled:
+            self._client.purge()
+            raise BrokerError(
+                f"Kafka took nothing for {self._stall_seconds:.0f} s",
+                value=f"{self.delivered} of {self.sent} records delivered",
+                remedy="Check the broker with `fraud status`, then run the command again: it "
+                "continues where this one stopped",
+            )
+        if self._failure is not None:
+            self._client.purge()
+            raise BrokerError(f"Kafka refused a record: {self._failure}")
+
+
+def open_publisher(kafka: KafkaSettings, *, stall_seconds: float = 60.0) -> Publisher:
+    """A publisher for the settings' broker.
+
+    Records never time out one by one: that could leave a gap before a later one that arrives. The
+    publisher's own deadline stops all of them at once.
+    """
+    client = make_producer(
+        kafka,
+        **{
+            "message.timeout.ms": 0,
+            "queue.buffering.max.messages": QUEUE_RECORDS,
+            "queue.buffering.max.kbytes": 65_536,
+            "batch.num.messages": 10_000,
+            "log_level": 3,
+        },
+    )
+    return Publisher(client, stall_seconds=stall_seconds)
+
+
+class Stop(Protocol):
+    """Tells a long run that somebody wants it to end."""
+
+    def is_set(self) -> bool:
+        """Whether to end now."""
+
+    def wait(self, timeout: float) -> bool:
+        """Sleep for `timeout` seconds or until told to end; whether to end."""
+
+
+def new_stop() -> threading.Event:
+    """A stop that a signal handler may set."""
+    return threading.Event()

@@ -1,0 +1,141 @@
+"""Publishing a world: a backfill as fast as Kafka takes it, or on at the pace of a clock."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import count
+from typing import Protocol
+
+from contracts.settings import KafkaSettings, WorldSettings
+from producer.pace import Pace
+from producer.partition import partition_of
+from producer.position import Position, find_world, known_ids, read_position
+from producer.publisher import Publisher, Stop
+from producer.records import Record, Writer
+from producer.spec import DAY_US, WorldSpec, fresh_start_day, spec_from
+from producer.world import World
+
+_FLUSH_DAYS = 10
+"""Everything of a day has arrived before the tenth day after it begins."""
+_LOOK_BACK_DAYS = _FLUSH_DAYS + 2
+_IDLE_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How far a run is: records sent and found there, world time, `total_days` None: no end.
+
+    `others` are labels and truths.
+    """
+
+    transactions: int
+    others: int
+    already_there: int
+    world_us: int
+    done_days: float
+    total_days: int | None
+
+
+class View(Protocol):
+    """Shows the progress of a run."""
+
+    def update(self, status: Status) -> None:
+        """Called after every record and while waiting; must be cheap."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a run did; `is_complete` is false when it was stopped."""
+
+    status: Status
+    is_complete: bool
+
+
+def world_of(kafka: KafkaSettings, world: WorldSettings, now_us: int) -> WorldSpec:
+    """The world on the topic, or a fresh one when the topic is empty."""
+    return find_world(kafka, world) or spec_from(world, fresh_start_day(world, now_us))
+
+
+class Run:
+    """Sends the days of a world, leaving out what the topics hold already."""
+
+    def __init__(
+        self, kafka: KafkaSettings, spec: WorldSpec, publisher: Publisher, view: View, stop: Stop
+    ) -> None:
+        self._kafka = kafka
+        self._spec = spec
+        self._writer = Writer(World(spec), kafka)
+        self._publisher = publisher
+        self._view = view
+        self._stop = stop
+        self._position = read_position(kafka, spec)
+        self._known = {
+            topic: known_ids(kafka, topic) for topic in (kafka.labels_topic, kafka.truth_topic)
+        }
+        self._partition = lru_cache(maxsize=None)(self._partition_of)
+
+    @property
+    def position(self) -> Position:
+        """What was on the topics when the run was made."""
+        return self._position
+
+    @property
+    def world_us(self) -> int:
+        """The world time at which the run begins."""
+        return self._position.resume_us or self._spec.start_us
+
+    def publish(self, pace: Pace, *, total_days: int | None) -> Result:
+        """Send everything missing up to the end of `total_days`; None goes on until stopped."""
+        complete = True
+        self._tally = Status(0, 0, 0, self.world_us, self._done_days(self.world_us), total_days)
+        for record in self._records(total_days):
+            if self._is_there(record):
+                self._tally = replace(self._tally, already_there=self._tally.already_there + 1)
+            elif self._wait_for(record, pace):
+                self._publisher.send(record)
+                self._count(record)
+            else:
+                complete = False
+                break
+        self._publisher.flush()
+        return Result(self._tally, complete)
+
+    def _count(self, record: Record) -> None:
+        tally = self._tally
+        self._tally = Status(
+            tally.transactions + record.is_transaction,
+            tally.others + (not record.is_transaction),
+            tally.already_there,
+            record.timestamp_us,
+            self._done_days(record.timestamp_us),
+            tally.total_days,
+        )
+        self._view.update(self._tally)
+
+    def _records(self, total_days: int | None) -> Iterator[Record]:
+        first = max(0, self._position.resume_day - _LOOK_BACK_DAYS)
+        days = count(first) if total_days is None else iter(range(first, total_days))
+        for day in days:
+            if day % _FLUSH_DAYS == 0:
+                self._publisher.flush()
+            yield from self._writer.day(day)
+
+    def _is_there(self, record: Record) -> bool:
+        if record.is_transaction:
+            return self._position.has(self._partition(record.key), record.sequence)
+        return (record.key, record.source) in self._known[record.topic]
+
+    def _wait_for(self, record: Record, pace: Pace) -> bool:
+        """Sleep until a record is due; false when the run is to end."""
+        while (seconds := pace.seconds_until(record.timestamp_us)) > 0:
+            self._publisher.serve()
+            self._view.update(self._tally)
+            if self._stop.wait(min(seconds, _IDLE_SECONDS)):
+                return False
+        return not self._stop.is_set()
+
+    def _done_days(self, world_us: int) -> float:
+        return (world_us - self._spec.start_us) / DAY_US
+
+    def _partition_of(self, key: str) -> int:
+        return partition_of(key.encode(), self._position.partitions)
