@@ -35,14 +35,21 @@ class MappedBatch:
     rows: int
 
 
-def map_file(path: Path, mapping: TableMapping) -> Iterator[MappedBatch]:
-    """Map a whole file, in the file's order and in bounded memory.
+def map_file(
+    path: Path, mapping: TableMapping, *, limit: int | None = None
+) -> Iterator[MappedBatch]:
+    """Map the first `limit` rows, or all, in the file's order and in bounded memory.
 
     Raises:
         DataError: the file is missing or damaged, or lacks a mapped column.
     """
+    seen = 0
     for raw in read_batches(path, mapping.required_columns(), mapping.csv):
-        yield map_batch(raw, mapping)
+        part = raw if limit is None else raw.up_to(limit)
+        seen += part.rows
+        yield map_batch(part, mapping)
+        if limit is not None and seen >= limit:
+            return
 
 
 def map_batch(raw: RawBatch, mapping: TableMapping) -> MappedBatch:

@@ -43,6 +43,12 @@ class RawBatch:
         """Rows of the file that this batch accounts for."""
         return len(self.table) + len(self.malformed)
 
+    def up_to(self, last: int) -> "RawBatch":
+        """The rows numbered up to `last`."""
+        keep = int(np.searchsorted(self.number, last, side="right"))
+        malformed = tuple(row for row in self.malformed if row.row <= last)
+        return RawBatch(self.table.slice(0, keep), self.number[:keep], malformed)
+
 
 def read_batches(path: Path, columns: Sequence[str], csv: CsvSpec) -> Iterator[RawBatch]:
     """Yield the named columns of a `.csv` or `.parquet` file, in bounded memory.
@@ -154,6 +160,16 @@ class _Malformed:
         self._found = [row for row in self._found if row.row >= end]
         self._next = end
         return number, passed
+
+
+def count_rows(path: Path) -> int | None:
+    """Rows of a Parquet file; None for a CSV file, which only knows when it has been read."""
+    if path.suffix.lower() not in (".parquet", ".pq") or not path.is_file():
+        return None
+    try:
+        return int(pq.read_metadata(path).num_rows)
+    except (pa.ArrowInvalid, OSError):
+        return None
 
 
 def content_hash(path: Path) -> str:

@@ -1,0 +1,187 @@
+"""`fraud import`: a transaction table onto Kafka as our messages, in time order, resumable.
+
+1. Map the file and sort it on disk; write refused rows out. 2. Ask Kafka what it holds of this
+import already. 3. Send the rest, transactions and labels merged by record timestamp. A crash at any
+moment leaves a beginning of each partition's share, and the next run sends what is missing.
+"""
+
+import hashlib
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from contracts.settings import KafkaSettings, Settings
+from producer.pace import AtOnce, Pace, SteadyRate, TimeLapse
+from producer.publisher import Publisher, Stop, new_stop, open_publisher
+from producer.records import Record
+from producer.table_plan import ImportOptions, ImportReport, Selection, planned, select
+from producer.table_records import records
+from producer.table_resume import Standing, find_standing
+from producer.table_source import content_hash, count_rows
+from producer.table_spec import TableMapping, load_mapping
+from producer.table_spool import Spool, fill_spool
+
+_TELL_EVERY_SECONDS = 0.2
+_IDLE_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class ImportStatus:
+    """How far an import is: `phase` read or publish; rows of `total` (None: unknown)."""
+
+    phase: str
+    done: int
+    total: int | None
+
+
+Progress = Callable[[ImportStatus], None]
+
+
+def wall_us() -> int:
+    """Microseconds since the epoch, now."""
+    return time.time_ns() // 1000
+
+
+def import_table(
+    settings: Settings,
+    options: ImportOptions,
+    progress: Progress,
+    *,
+    stop: Stop | None = None,
+    wall: Callable[[], int] = wall_us,
+) -> ImportReport:
+    """Publish a table; run again, with a later `until_us` or none, it continues exactly.
+
+    Raises:
+        DataError: the file, the mapping or the options are wrong, or the topics are occupied.
+        BrokerError: Kafka cannot be reached or stops taking records.
+    """
+    began = time.monotonic()
+    mapping = load_mapping(options.mapping)
+    with tempfile.TemporaryDirectory(prefix="fraud-import-") as folder:
+        total = options.limit or count_rows(options.file)
+        spool = fill_spool(
+            Path(folder),
+            options.file,
+            mapping,
+            options.rejects,
+            limit=options.limit,
+            on_rows=lambda rows: progress(ImportStatus("read", rows, total)),
+        )
+        selection = select(spool, options, wall())
+        report = planned(spool, selection)
+        if not options.dry_run:
+            job = _Job(settings.kafka, options, mapping, spool, selection, wall)
+            report = job.publish(report, progress, stop or new_stop())
+    return replace(report, seconds=round(time.monotonic() - began, 3))
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """The second half of an import: from the sorted rows to Kafka."""
+
+    kafka: KafkaSettings
+    options: ImportOptions
+    mapping: TableMapping
+    spool: Spool
+    selection: Selection
+    wall: Callable[[], int]
+
+    def publish(self, plan: ImportReport, progress: Progress, stop: Stop) -> ImportReport:
+        import_id = self.identity()
+        standings = {
+            topic: find_standing(self.kafka, topic, import_id, self.selection.since_us)
+            for topic in (self.kafka.topic, self.kafka.labels_topic)
+        }
+        outgoing = records(self.spool, self.selection, self.mapping, self.kafka, import_id)
+        sender = Sender(open_publisher(self.kafka), standings, self._pace, stop, self.options.speed)
+        is_complete = sender.send_all(
+            outgoing, lambda rows: progress(ImportStatus("publish", rows, plan.rows_to_publish))
+        )
+        topic, labels_topic = self.kafka.topic, self.kafka.labels_topic
+        return replace(
+            plan,
+            rows_already_there=sender.skipped[topic],
+            rows_published=sender.sent[topic],
+            labels_already_there=sender.skipped[labels_topic],
+            labels_published=sender.sent[labels_topic],
+            is_complete=is_complete,
+        )
+
+    def identity(self) -> str:
+        """Sixteen hex digits: the same for what the same runs would publish, but for the end."""
+        parts = (
+            content_hash(self.options.file),
+            self.mapping.model_dump_json(),
+            str(self.selection.since_us),
+            str(self.options.limit),
+        )
+        return hashlib.blake2b("\n".join(parts).encode(), digest_size=8).hexdigest()
+
+    def _pace(self, first_us: int) -> Pace:
+        if self.options.rate is not None:
+            return SteadyRate(self.options.rate, self.wall)
+        if self.options.speed is not None:
+            return TimeLapse(first_us, self.options.speed, self.wall)
+        return AtOnce()
+
+
+class Sender:
+    """Sends what the topics lack, at a pace, and counts by topic what was sent and what skipped.
+
+    At a rate, labels go with the transactions around them; at a speed they wait for their own time.
+    """
+
+    def __init__(
+        self,
+        publisher: Publisher,
+        standings: Mapping[str, Standing],
+        pace: Callable[[int], Pace],
+        stop: Stop,
+        speed: float | None = None,
+    ) -> None:
+        self.sent: Counter[str] = Counter()
+        self.skipped: Counter[str] = Counter()
+        self._publisher = publisher
+        self._standings = standings
+        self._make_pace = pace
+        self._stop = stop
+        self._labels_wait = speed is not None
+        self._told_at = 0.0
+
+    def send_all(self, outgoing: Iterable[Record], tell: Callable[[int], None]) -> bool:
+        """Send until the end or until stopped; whether the end was reached."""
+        pace: Pace | None = None
+        rows = 0
+        for record in outgoing:
+            rows += record.is_transaction
+            if self._standings[record.topic].has(record.key, record.sequence):
+                self.skipped[record.topic] += 1
+                continue
+            pace = pace or self._make_pace(record.timestamp_us)
+            if not self._wait_for(record, pace):
+                break
+            self._publisher.send(record)
+            self.sent[record.topic] += 1
+            self._tell(tell, rows)
+        self._publisher.flush()
+        tell(rows)
+        return not self._stop.is_set()
+
+    def _wait_for(self, record: Record, pace: Pace) -> bool:
+        """Sleep until a record is due; false when the run is to end."""
+        if record.is_transaction or self._labels_wait:
+            while (seconds := pace.seconds_until(record.timestamp_us)) > 0:
+                self._publisher.serve()
+                if self._stop.wait(min(seconds, _IDLE_SECONDS)):
+                    return False
+        return not self._stop.is_set()
+
+    def _tell(self, tell: Callable[[int], None], rows: int) -> None:
+        now = time.monotonic()
+        if now - self._told_at >= _TELL_EVERY_SECONDS:
+            self._told_at = now
+            tell(rows)
