@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import time
 from collections.abc import Iterator
@@ -91,6 +92,7 @@ def _run() -> Iterator[Run]:
     from producer.publisher import new_stop, open_publisher
     from producer.run import Run, world_of
 
+    gc.set_threshold(200_000)  # records are no cycles: looking for some costs a quarter of the time
     kafka, world = settings().kafka, settings().world
     stop = new_stop()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -1,7 +1,8 @@
 """When a record may go out: at once, by a world clock that runs faster, or at a steady rate."""
 
 import math
-from collections.abc import Callable
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -9,15 +10,17 @@ from contracts.errors import SettingsError
 
 WallClock = Callable[[], int]
 """Microseconds since the epoch."""
-_GRAIN_US = 5_000
-"""Closer than this to its time a record goes out: finer sleeps cost more than they give."""
 
 
 class Pace(Protocol):
-    """Decides how long the next record waits."""
+    """Decides how many records may go out now."""
 
-    def seconds_until(self, timestamp_us: int) -> float:
-        """Seconds to wait before sending a record of this world time; 0 or less: send it."""
+    def due(self, times_us: Sequence[int]) -> int:
+        """How many of the next records, whose world times these are, may be sent now."""
+        ...
+
+    def seconds_until(self, time_us: int) -> float:
+        """Seconds until the next record, of this world time, may be sent."""
         ...
 
 
@@ -25,7 +28,11 @@ class Pace(Protocol):
 class AtOnce:
     """No waiting: a backfill, whose end is in the past."""
 
-    def seconds_until(self, timestamp_us: int) -> float:
+    def due(self, times_us: Sequence[int]) -> int:
+        """All of them."""
+        return len(times_us)
+
+    def seconds_until(self, time_us: int) -> float:
         """Never waits."""
         return 0.0
 
@@ -46,11 +53,16 @@ class TimeLapse:
     def __post_init__(self) -> None:
         self.began_us = self.wall()
 
-    def seconds_until(self, timestamp_us: int) -> float:
-        """Seconds until the world's clock shows `timestamp_us`."""
-        due_us = self.began_us + (timestamp_us - self.from_us) / self.speed
-        wait_us = max(due_us, timestamp_us) - self.wall()
-        return wait_us / 1e6 if wait_us > _GRAIN_US else 0.0
+    def due(self, times_us: Sequence[int]) -> int:
+        """Those up to what the world's clock shows."""
+        now_us = self.wall()
+        world_us = int(self.from_us + (now_us - self.began_us) * self.speed)
+        return bisect_right(times_us, min(world_us, now_us))
+
+    def seconds_until(self, time_us: int) -> float:
+        """Seconds until the world's clock shows `time_us`."""
+        due_us = self.began_us + (time_us - self.from_us) / self.speed
+        return max(0.0, (max(due_us, time_us) - self.wall()) / 1e6)
 
 
 @dataclass(slots=True)
@@ -65,14 +77,18 @@ class SteadyRate:
     def __post_init__(self) -> None:
         self.began_us = self.wall()
 
-    def seconds_until(self, timestamp_us: int) -> float:
-        """Seconds until the next record's turn; a turn is used up when it is granted."""
-        due_us = self.began_us + self.passed * 1e6 / self.per_second
-        wait_us = max(due_us, timestamp_us) - self.wall()
-        if wait_us > _GRAIN_US:
-            return wait_us / 1e6
-        self.passed += 1
-        return 0.0
+    def due(self, times_us: Sequence[int]) -> int:
+        """As many as the rate has earned since the last ones; granting uses them up."""
+        now_us = self.wall()
+        earned = int((now_us - self.began_us) * self.per_second / 1e6) - self.passed
+        granted = max(0, min(earned, bisect_right(times_us, now_us)))
+        self.passed += granted
+        return granted
+
+    def seconds_until(self, time_us: int) -> float:
+        """Seconds until one more record is earned."""
+        due_us = self.began_us + (self.passed + 1) * 1e6 / self.per_second
+        return max(0.0, (max(due_us, time_us) - self.wall()) / 1e6)
 
 
 def parse_speed(text: str) -> float:

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from confluent_kafka import KafkaError
@@ -35,9 +35,6 @@ class Client(Protocol):
     def poll(self, timeout: float) -> int:
         """Serve delivery reports."""
 
-    def flush(self, timeout: float) -> int:
-        """Wait for deliveries; returns how many are still queued."""
-
     def purge(self) -> None:
         """Drop what is queued or in flight."""
 
@@ -66,28 +63,37 @@ class Publisher:
         self._failure: str | None = None
 
     def send(self, record: Record) -> None:
-        """Queue one record, waiting while the buffer is full.
+        """Queue one record; waits and raises as `send_all` does."""
+        self.send_all([record])
+
+    def send_all(self, records: Sequence[Record]) -> None:
+        """Queue records in order, waiting while the buffer is full.
 
         Raises:
             BrokerError: nothing was delivered for `stall_seconds`, or the broker refused a record.
         """
         if len(self._client) == 0:
             self._moved_at = self._clock()
-        while not self._try(record):
-            self._serve(0.1)
-        self.sent += 1
-        if self.sent % _POLL_EVERY == 0:
-            self._serve(0.0)
+        for start in range(0, len(records), _POLL_EVERY):
+            for record in records[start : start + _POLL_EVERY]:
+                while not self._try(record):
+                    self.serve(0.1)
+            self.serve()
+        self.sent += len(records)
 
     def serve(self, seconds: float = 0.0) -> None:
-        """Take delivery reports for up to `seconds`."""
-        self._serve(seconds)
+        """Take delivery reports for up to `seconds`; raises as `send_all` does."""
+        before = self.delivered
+        self._client.poll(seconds)
+        if self.delivered != before:
+            self._moved_at = self._clock()
+        self._check()
 
     def flush(self) -> None:
-        """Wait until everything sent has arrived; raises as `send` does."""
-        while self._client.flush(0.25) > 0:
-            self._check()
-        self._check()
+        """Wait until everything sent has arrived; raises as `send_all` does."""
+        while len(self._client) > 0:
+            self.serve(0.1)
+        self.serve()
 
     def _try(self, record: Record) -> bool:
         headers: dict[str, str | bytes | None] = {}
@@ -109,15 +115,10 @@ class Publisher:
         return True
 
     def _on_delivery(self, error: KafkaError | None, message: object) -> None:
-        if error is not None:
-            self._failure = self._failure or error.str()
-            return
-        self.delivered += 1
-        self._moved_at = self._clock()
-
-    def _serve(self, seconds: float) -> None:
-        self._client.poll(seconds)
-        self._check()
+        if error is None:
+            self.delivered += 1
+        elif self._failure is None:
+            self._failure = error.str()
 
     def _check(self) -> None:
         stalled = len(self._client) > 0 and self._clock() - self._moved_at > self._stall_seconds

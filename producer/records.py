@@ -1,6 +1,5 @@
 """World days as Kafka records: keys, JSON values and record timestamps, in the order of sending."""
 
-import heapq
 from collections.abc import Iterator
 from functools import lru_cache
 from operator import attrgetter
@@ -41,60 +40,55 @@ class Writer:
     def __init__(self, world: World, kafka: KafkaSettings) -> None:
         self._kafka = kafka
         self._world = world
-        merchants = world.scene.merchants
-        self._merchant_ids: list[str] = merchants.ids.tolist()
-        self._mccs = [CATEGORIES[category].mcc for category in merchants.category.tolist()]
-        self._seats: list[int] = merchants.city.tolist()
+        self._shops = _shops(world)
+        self._merchant_ids: list[str] = world.scene.merchants.ids.tolist()
         self._device = lru_cache(maxsize=None)(self._device_id)
-        self._prefix = lru_cache(maxsize=None)(prefix_text)
+        self._prefix = lru_cache(maxsize=None)(_prefix_id)
 
-    def day(self, number: int) -> Iterator[Record]:
+    def day(self, number: int) -> list[Record]:
         """Everything that world day `number` puts on Kafka, in the order of record timestamps."""
         day = self._world.day(number)
         labels = self._world.labels(number)
-        parts = (self.transactions(day), self.truth(day), self.labels(labels))
-        return heapq.merge(*parts, key=attrgetter("timestamp_us"))
+        records = [*self.transactions(day), *self.truth(day), *self.labels(labels)]
+        records.sort(key=attrgetter("timestamp_us"))
+        return records
 
     def transactions(self, day: Day) -> Iterator[Record]:
         """The day's transactions in time order."""
-        columns = day.purchases
+        topic, columns = self._kafka.topic, day.purchases
+        stem = f"{self._world.spec.fingerprint}-{day.number:05d}-"
         rows = zip(
+            range(len(day)),
             self._cards(day),
             columns.event_us.tolist(),
-            columns.merchant.tolist(),
+            map(self._shops.__getitem__, columns.merchant.tolist()),
             columns.amount_minor.tolist(),
             columns.channel.tolist(),
-            columns.city.tolist(),
-            columns.device.tolist(),
-            columns.prefix.tolist(),
+            map(_PLACES.__getitem__, columns.city.tolist()),
+            map(self._device, columns.device.tolist()),
+            map(self._prefix, columns.prefix.tolist()),
             strict=True,
         )
-        topic = self._kafka.topic
-        stem = f"{self._world.spec.fingerprint}-{day.number:05d}-"
-        for number, (card, event_us, merchant, amount, channel, city, device, prefix) in enumerate(
-            rows
-        ):
-            shop = CITIES[self._seats[merchant]]
-            buyer = CITIES[city]
+        for row, card, event_us, shop, amount, channel, place, device, prefix in rows:
+            is_remote = channel == ONLINE_CHANNEL
             value = {
                 "schema_version": SCHEMA_VERSION,
-                "transaction_id": f"{stem}{number:07d}",
+                "transaction_id": f"{stem}{row:07d}",
                 "event_time": event_us,
                 "card_id": card,
-                "merchant_id": self._merchant_ids[merchant],
+                "merchant_id": shop[0],
                 "amount_minor": amount,
-                "merchant_category": self._mccs[merchant],
-                "currency": shop.currency,
-                "utc_offset_minutes": buyer.utc_offset_minutes,
-                "country": shop.country,
-                "latitude": None if channel == ONLINE_CHANNEL else buyer.latitude,
-                "longitude": None if channel == ONLINE_CHANNEL else buyer.longitude,
+                "merchant_category": shop[1],
+                "currency": shop[2],
+                "utc_offset_minutes": place[0],
+                "country": shop[3],
+                "latitude": None if is_remote else place[1],
+                "longitude": None if is_remote else place[2],
                 "channel": CHANNEL_NAMES[channel],
-                "device_id": None if device == NO_DEVICE else self._device(device),
-                "ip_prefix": None if prefix == NO_PREFIX else self._prefix(prefix),
+                "device_id": device,
+                "ip_prefix": prefix,
             }
-            sequence = (day.number, number)
-            yield Record(topic, card, orjson.dumps(value), event_us, sequence, is_transaction=True)
+            yield Record(topic, card, orjson.dumps(value), event_us, (day.number, row), "", True)
 
     def labels(self, labels: Labels) -> Iterator[Record]:
         """Label records in time order."""
@@ -150,5 +144,24 @@ class Writer:
     def _cards(self, day: Day) -> list[str]:
         return self._world.card_ids(day.purchases.account, day.generation)
 
-    def _device_id(self, number: int) -> str:
+    def _device_id(self, number: int) -> str | None:
+        if number == NO_DEVICE:
+            return None
         return f"d{self._world.spec.opaque('device', number)}"
+
+
+_PLACES = [(city.utc_offset_minutes, city.latitude, city.longitude) for city in CITIES]
+
+
+def _prefix_id(number: int) -> str | None:
+    return None if number == NO_PREFIX else prefix_text(number)
+
+
+def _shops(world: World) -> list[tuple[str, str, str, str]]:
+    """Per merchant: id, category code, currency, country."""
+    merchants = world.scene.merchants
+    columns = (merchants.ids.tolist(), merchants.category.tolist(), merchants.city.tolist())
+    return [
+        (shop, CATEGORIES[category].mcc, CITIES[city].currency, CITIES[city].country)
+        for shop, category, city in zip(*columns, strict=True)
+    ]
