@@ -1,0 +1,247 @@
+"""From a snapshot to its training table: replay features, join labels, lay folds."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from contracts.errors import TrainingError
+from contracts.settings import LearningSettings, Settings
+from models.folds import DAY_US, Fold, Folds, plan_folds
+from models.labels import UNKNOWN, knowledge_at, match_labels, read_treatment
+from models.objects import Objects, open_objects
+from models.snapshot import load_manifest, read_snapshot
+from models.snapshot_manifest import SnapshotManifest, SnapshotPart
+from models.table import (
+    MAX_UNREADABLE_SHARE,
+    Rows,
+    TableDescription,
+    TrainingTable,
+    store_table,
+)
+
+MIN_FRAUDS = {Fold.TRAIN: 50, Fold.SELECT: 10, Fold.CALIBRATE: 10, Fold.TEST: 10}
+
+
+class Features(Protocol):
+    """What the replay engine returns; rows in input order, NaN where missing."""
+
+    @property
+    def values(self) -> NDArray[np.float64]:
+        """One row per event, one column per feature."""
+        ...
+
+    @property
+    def is_duplicate(self) -> NDArray[np.bool_]:
+        """Repeats of an earlier (card, transaction) pair."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FeaturePlan:
+    """The feature set in use: identity, names, which are codes, and how to compute them."""
+
+    hash: str
+    names: tuple[str, ...]
+    categorical: tuple[str, ...]
+    replay: Callable[[pa.Table, pa.Table], Features]
+
+
+def platform_features() -> FeaturePlan:
+    """The platform's own feature set and replay engine."""
+    from features.definition import FEATURE_SET
+    from features.engine import replay
+
+    categorical = tuple(f.name for f in FEATURE_SET.features if f.kind == "categorical")
+    return FeaturePlan(
+        FEATURE_SET.hash,
+        FEATURE_SET.names,
+        categorical,
+        lambda events, labels: replay(events, labels=labels),
+    )
+
+
+def build_training_table(
+    settings: Settings, manifest_uri: str, plan: FeaturePlan | None = None
+) -> str:
+    """Build and store the table of a snapshot under these settings; the URI of its description.
+
+    Same snapshot, settings and features: same address, and a second call builds nothing.
+
+    Raises:
+        TrainingError: no labels, one class only, too few frauds or too short a history.
+        ObjectStoreError: the object store is out of reach, or the snapshot is damaged.
+    """
+    objects = open_objects(settings.object_store)
+    plan = plan or platform_features()
+    manifest = load_manifest(settings, manifest_uri)
+    key = _table_key(manifest, settings.learning, plan)
+    if objects.get(f"{key}/table.json") is not None:
+        return objects.uri(f"{key}/table.json")
+    return store_table(objects, make_table(settings, objects, manifest, plan, key))
+
+
+def _table_key(manifest: SnapshotManifest, learning: LearningSettings, plan: FeaturePlan) -> str:
+    chosen = {
+        name: getattr(learning, name)
+        for name in ("maturity_days", "train_days", "validation_days", "test_days")
+    }
+    body = json.dumps([manifest.content_hash, plan.hash, chosen], sort_keys=True)
+    return f"tables/{hashlib.sha256(body.encode()).hexdigest()[:24]}"
+
+
+def make_table(
+    settings: Settings,
+    objects: Objects,
+    manifest: SnapshotManifest,
+    plan: FeaturePlan,
+    key: str,
+) -> TrainingTable:
+    """The table itself; see `build_training_table`."""
+    kafka = settings.kafka
+    part = manifest.part(kafka.topic)
+    folds = _folds(part, settings.learning)
+    events = read_snapshot(objects, manifest, kafka.topic)
+    labels = read_snapshot(objects, manifest, kafka.labels_topic)
+    decisions = read_snapshot(objects, manifest, kafka.scores_topic)
+    outcomes = read_snapshot(objects, manifest, kafka.outcomes_topic)
+    features = plan.replay(events, labels)
+    rows, fold, notes = _join(
+        events, labels, decisions, outcomes, features, folds, settings, kafka.topic
+    )
+    counts = _counts(rows, fold)
+    _refuse_poor(counts)
+    description = TableDescription(
+        key=key,
+        manifest_uri=manifest.uri,
+        content_hash=manifest.content_hash,
+        ranges={
+            topic: {str(p): end for p, end in manifest.end_offsets(topic).items()}
+            for topic in sorted({span.topic for span in manifest.ranges})
+        },
+        feature_hash=plan.hash,
+        feature_names=plan.names,
+        categorical=plan.categorical,
+        folds=folds,
+        counts=counts,
+        notes=notes,
+        table_hash="",
+    )
+    return TrainingTable(description, rows, fold)
+
+
+def _folds(part: SnapshotPart, learning: LearningSettings) -> Folds:
+    if part.first_us is None or part.last_us is None:
+        raise TrainingError(
+            "the snapshot holds no transactions",
+            value=part.topic,
+            remedy="Publish some first: `fraud produce backfill` or `fraud import`",
+        )
+    unreadable = sum(part.unreadable.values())
+    if unreadable > MAX_UNREADABLE_SHARE * part.records:
+        raise TrainingError(
+            f"{unreadable} of {part.records} transactions are unreadable: {part.unreadable}",
+            remedy="Look into the dead-letter topic; has a publisher changed its schema?",
+        )
+    return plan_folds(part.first_us, part.last_us, learning)
+
+
+def _join(
+    events: pa.Table,
+    labels: pa.Table,
+    decisions: pa.Table,
+    outcomes: pa.Table,
+    features: Features,
+    folds: Folds,
+    settings: Settings,
+    topic: str,
+) -> tuple[Rows, NDArray[np.int8], dict[str, Any]]:
+    """Rows of the folds in (event time, source) order, with what was known at each fold's cut."""
+    log = match_labels(events, labels)
+    treatment = read_treatment(events, decisions, outcomes, topic)
+    time = events["event_time"].to_numpy()
+    fold = folds.assign(time)
+    fold[features.is_duplicate] = Fold.NONE
+    target = np.full(len(events), UNKNOWN, dtype=np.int8)
+    judging = np.zeros(len(events), dtype=bool)
+    for name in (Fold.TRAIN, Fold.SELECT, Fold.CALIBRATE, Fold.TEST):
+        maturity = settings.learning.maturity_days * DAY_US
+        known = knowledge_at(log, treatment, time, folds.cut(name), maturity)
+        target = np.where(fold == name, known.target, target).astype(np.int8)
+        judging |= (fold == name) & known.is_evaluated
+    in_fold = fold != Fold.NONE
+    chosen = np.flatnonzero(in_fold & (target != UNKNOWN))
+    chosen = chosen[np.argsort(time[chosen], kind="stable")]
+    card = _codes(events["card_id"])
+    first_fraud = log.first_fraud(card)
+    day_after = (first_fraud // DAY_US + 1) * np.int64(DAY_US)
+    compromised = (first_fraud < folds.now) & (time >= day_after)
+    notes = {
+        "labels": len(labels),
+        "labels_without_transaction": log.unmatched,
+        "decisions": len(decisions),
+        "outside_population_share": float(treatment.is_stopped[in_fold].mean()),
+        "duplicates": int(features.is_duplicate.sum()),
+    }
+    rows = Rows(
+        values=features.values[chosen],
+        target=target[chosen],
+        weight=treatment.weight[chosen],
+        event_time=time[chosen],
+        amount_minor=events["amount_minor"].to_numpy()[chosen],
+        card=card[chosen],
+        transaction_id=_strings(events, "transaction_id", chosen),
+        category=_strings(events, "merchant_category", chosen),
+        country=_strings(events, "country", chosen),
+        is_evaluated=judging[chosen],
+        is_compromised=compromised[chosen],
+    )
+    return rows, fold[chosen], notes
+
+
+def _strings(events: pa.Table, name: str, rows: NDArray[np.int64]) -> NDArray[np.object_]:
+    text: NDArray[np.object_] = (
+        events[name].take(pa.array(rows)).to_numpy(zero_copy_only=False).astype(object)
+    )
+    return text
+
+
+def _codes(column: pa.ChunkedArray) -> NDArray[np.int64]:
+    codes = pc.dictionary_encode(column.combine_chunks()).indices
+    numbers: NDArray[np.int64] = codes.to_numpy(zero_copy_only=False).astype(np.int64)
+    return numbers
+
+
+def _counts(rows: Rows, fold: NDArray[np.int8]) -> dict[str, dict[str, int]]:
+    return {
+        name.name.lower(): {
+            "transactions": int((fold == name).sum()),
+            "frauds": int(rows.target[fold == name].sum()),
+        }
+        for name in (Fold.TRAIN, Fold.SELECT, Fold.CALIBRATE, Fold.TEST)
+    }
+
+
+def _refuse_poor(counts: dict[str, dict[str, int]]) -> None:
+    """Refuse folds that cannot teach or judge.
+
+    Raises:
+        TrainingError: an empty fold, one class only, or too few frauds.
+    """
+    for fold, least in MIN_FRAUDS.items():
+        name = fold.name.lower()
+        total, frauds = counts[name]["transactions"], counts[name]["frauds"]
+        if total == 0 or frauds == total:
+            raise TrainingError(f"the {name} fold has one class only", value=counts[name])
+        if frauds < least:
+            raise TrainingError(
+                f"the {name} fold has {frauds} known frauds among {total} transactions; "
+                f"at least {least} are needed",
+                remedy="Wait for more labels, or lengthen the fold in the form",
+            )
