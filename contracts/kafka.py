@@ -1,5 +1,6 @@
 """Kafka clients made from settings, and bounded reads of a topic."""
 
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -106,13 +107,25 @@ def _partitions(consumer: Consumer, topic: str, timeout_seconds: float) -> list[
     return sorted(metadata.partitions)
 
 
+_ELECTING = (KafkaError.LEADER_NOT_AVAILABLE, KafkaError.NOT_LEADER_FOR_PARTITION)
+
+
 def _watermarks(
     consumer: Consumer, topic: str, partition: int, timeout_seconds: float
 ) -> tuple[int, int]:
-    marks: tuple[int, int] = consumer.get_watermark_offsets(
-        TopicPartition(topic, partition), timeout=timeout_seconds
-    )
-    return marks
+    """The first and the next offset; a new partition is asked again while it elects a leader."""
+    deadline = time.monotonic() + timeout_seconds
+    while True:
+        try:
+            marks: tuple[int, int] = consumer.get_watermark_offsets(
+                TopicPartition(topic, partition), timeout=timeout_seconds
+            )
+        except KafkaException as error:
+            if error.args[0].code() not in _ELECTING or time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+        else:
+            return marks
 
 
 def _unreachable(consumer: Consumer, error: KafkaException) -> BrokerError:
