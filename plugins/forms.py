@@ -8,13 +8,17 @@ from airflow.sdk import Param
 DEFAULT_ARMS = ["xgboost", "xgboost_smote"]
 ARMS = [
     "logistic_regression",
+    "logistic_regression_smote",
     "random_forest",
     "xgboost",
+    "xgboost_weight",
     "xgboost_smote",
+    "xgboost_smotenc",
     "lightgbm",
+    "lightgbm_smote",
     "neural_net",
 ]
-"""What the form offers; `models.steps.plan_arms` knows more and refuses what it does not know."""
+"""What the form offers, as `models.arms.ALL_ARMS` has it; a test holds the two together."""
 
 
 def arms_param() -> Param:

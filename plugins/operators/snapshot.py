@@ -31,8 +31,14 @@ class KafkaSnapshotOperator(BaseOperator):
             OffsetsExpiredError: retention has deleted records of the range (not retried).
             BrokerError, ObjectStoreError: a server did not answer (retried).
         """
-        from models import steps
+        from models.snapshot import take_snapshot
 
-        manifest_uri = steps.take_snapshot(run_settings(context["params"]), self.reference)
-        self.log.info("snapshot %s", manifest_uri)
-        return manifest_uri
+        manifest = take_snapshot(
+            run_settings(context["params"]), reference=self.reference, progress=self._log_progress
+        )
+        self.log.info("snapshot %s", manifest.uri)
+        return manifest.uri
+
+    def _log_progress(self, topic: str, done: int, total: int) -> None:
+        share = 100 * done / total if total else 100
+        self.log.info("%s: %d of %d records (%.0f %%)", topic, done, total, share)

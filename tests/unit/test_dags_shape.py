@@ -13,6 +13,9 @@ import pytest
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import ParamValidationError
 
+from models.arms import ALL_ARMS
+from plugins.forms import ARMS
+
 ROOT = Path(__file__).parents[2]
 NAMES = sorted(path.stem for path in (ROOT / "dags").glob("*.py") if path.stem != "__init__")
 HEAVY = [
@@ -128,6 +131,11 @@ def test_other_forms_refuse_wrong_or_missing_values(name: str, chosen: dict[str,
     """Versions, reasons and actions are checked, and what is required must be given."""
     with pytest.raises(ParamValidationError):
         _params(name, **chosen)
+
+
+def test_the_form_offers_the_arms_that_exist() -> None:
+    """The form cannot import the models' room, so its list is held to theirs here."""
+    assert tuple(ARMS) == ALL_ARMS
 
 
 def test_stopping_the_stream_skips_the_health_checks() -> None:
