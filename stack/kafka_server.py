@@ -74,7 +74,7 @@ def _java(layout: Layout) -> tuple[str, ...]:
     return (
         java_command(),
         HEAP,
-        *("-Xms64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:MaxMetaspaceSize=128m"),
+        *("-Xms64m", "-XX:+UseSerialGC", "-XX:MaxMetaspaceSize=128m"),
         *("-XX:+ExitOnOutOfMemoryError", "-Djava.awt.headless=true"),
         f"-Dlog4j2.configurationFile={_logging_path(layout)}",
         *("-cp", classpath(layout, "kafka")),

@@ -18,6 +18,8 @@ BASE_PORTS: Mapping[str, int] = {
     "objectstore-volume-grpc": 19340,
     "objectstore-filer": 8888,
     "objectstore-filer-grpc": 18888,
+    "objectstore-admin": 23646,
+    "objectstore-admin-grpc": 33646,
     "kafka": 9092,
     "kafka-controller": 9093,
     "redis": 6379,

@@ -1,6 +1,7 @@
 """The object store, Redis and MLflow: how each is started and configured."""
 
 import importlib.util
+import sys
 from pathlib import Path
 
 from contracts.errors import StackError
@@ -23,10 +24,12 @@ def object_store(context: Context) -> Service:
         },
         listeners=tuple(
             f"objectstore{part}{grpc}"
-            for part in ("", "-master", "-volume", "-filer")
+            for part in ("", "-master", "-volume", "-filer", "-admin")
             for grpc in ("", "-grpc")
         ),
         url=store.host,
+        # It refuses requests at once and then waits long for its own parts; writes are on disk.
+        stop_seconds=3,
         prepare=lambda cancelled: data.mkdir(parents=True, exist_ok=True),
     )
 
@@ -37,6 +40,8 @@ def _weed_options(layout: Layout, data: Path) -> tuple[str, ...]:
         "master.port": "objectstore-master",
         "volume.port": "objectstore-volume",
         "filer.port": "objectstore-filer",
+        # Listens although its pages are off.
+        "admin.port": "objectstore-admin",
     }
     listeners = tuple(
         option
@@ -95,31 +100,44 @@ def _redis_binary() -> Path:
 
 
 def mlflow(context: Context) -> Service:
-    """Tracking server and registry; clients reach artifacts through it and need no S3 keys."""
-    layout, store = context.layout, context.settings.object_store
-    password = context.secrets["MLFLOW_DB_PASSWORD"]
-    database = f"postgresql://mlflow:{password}@{HOST}:{layout.port('postgres')}/mlflow"
+    """Tracking server and registry; clients reach artifacts through it and need no S3 keys.
+
+    Starts the server that `mlflow server` would start, in the same environment, without that
+    command's own process beside it: 4 seconds of CPU and 170 MB less.
+    """
+    layout = context.layout
     return Service(
         name="mlflow",
         command=(
-            str(environment_bin() / "mlflow"),
-            "server",
-            *("--host", HOST, "--port", str(layout.port("mlflow")), "--workers", "1"),
-            *("--allowed-hosts", f"localhost:*,{HOST}:*"),
-            *("--artifacts-destination", f"s3://{store.bucket}/mlflow"),
+            *(sys.executable, "-m", "uvicorn", "mlflow.server.fastapi_app:app"),
+            *("--host", HOST, "--port", str(layout.port("mlflow")), "--log-level", "warning"),
         ),
         directory=layout.state,
         needs=("databases",),
-        environment={
-            # Not an argument: a list of processes would show the password.
-            "MLFLOW_BACKEND_STORE_URI": database,
-            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-            "MLFLOW_S3_ENDPOINT_URL": store.host,
-            "MLFLOW_DISABLE_TELEMETRY": "true",
-            "AWS_ACCESS_KEY_ID": store.access_key.get_secret_value(),
-            "AWS_SECRET_ACCESS_KEY": store.secret_key.get_secret_value(),
-            "AWS_DEFAULT_REGION": "us-east-1",
-        },
+        environment=_mlflow_environment(context),
         listeners=("mlflow",),
         url=layout.url("mlflow"),
     )
+
+
+def _mlflow_environment(context: Context) -> dict[str, str]:
+    store, password = context.settings.object_store, context.secrets["MLFLOW_DB_PASSWORD"]
+    database = f"postgresql://mlflow:{password}@{HOST}:{context.layout.port('postgres')}/mlflow"
+    return {
+        "_MLFLOW_SERVER_FILE_STORE": database,
+        "_MLFLOW_SERVER_REGISTRY_STORE": database,
+        "_MLFLOW_SERVER_ARTIFACT_ROOT": "mlflow-artifacts:/",
+        "_MLFLOW_SERVER_SERVE_ARTIFACTS": "true",
+        "_MLFLOW_SERVER_ARTIFACT_DESTINATION": f"s3://{store.bucket}/mlflow",
+        "_MLFLOW_SGI_NAME": "uvicorn",
+        "MLFLOW_TRACKING_URI": database,
+        "MLFLOW_REGISTRY_URI": database,
+        "MLFLOW_SERVER_ALLOWED_HOSTS": f"localhost:*,{HOST}:*",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_ENABLE_WORKSPACES": "false",
+        "MLFLOW_S3_ENDPOINT_URL": store.host,
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "AWS_ACCESS_KEY_ID": store.access_key.get_secret_value(),
+        "AWS_SECRET_ACCESS_KEY": store.secret_key.get_secret_value(),
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
