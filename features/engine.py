@@ -6,7 +6,6 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from contracts.columns import EVENT_SCHEMA
 from features.definition import FEATURE_SET, FeatureSet
 from features.encoding import encode
 from features.kernel import DUPLICATE, LATE, fold_groups
@@ -60,8 +59,3 @@ def _indices(encoded: pa.Array | pa.ChunkedArray) -> NDArray[np.int32]:
     chunk = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
     indices: NDArray[np.int32] = chunk.indices.to_numpy(zero_copy_only=False)
     return indices
-
-
-def warm_up() -> None:
-    """Compile or load every kernel, so that the first real batch does not wait for it."""
-    replay(pa.Table.from_pylist([], schema=EVENT_SCHEMA))

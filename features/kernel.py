@@ -236,7 +236,7 @@ def against_history(statistic: int, row: Ints, event: Ints) -> float:
         spread = deviation(prior, row[layout.A_SHIFTED], row[layout.A_SHIFTED_SQUARES])
         return -(row[layout.A_SHIFTED] / prior) / spread if spread > 0.0 else NAN
     if statistic == 115:
-        return row[layout.A_LOWER] / prior
+        return float(row[layout.A_LOWER] / prior)
     at_night = event[layout.E_FLAGS] & layout.FLAG_NIGHT
     return 1.0 - (row[layout.A_NIGHT] - 1) / prior if at_night else 0.0
 

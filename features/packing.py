@@ -12,6 +12,8 @@ from features.compiled import kernel
 Bytes = NDArray[np.uint8]
 Ints = NDArray[np.int64]
 
+Integer = int | np.int64
+
 HASH_BYTES = layout.HASH_BITS // 8
 EVENT_BYTES = 128
 """More than any packed event takes."""
@@ -28,7 +30,7 @@ def grown(data: Bytes, needed: int) -> Bytes:
 
 
 @kernel
-def put_varint(data: Bytes, at: int, value: int) -> int:
+def put_varint(data: Bytes, at: int, value: Integer) -> int:
     """Write a non-negative integer, seven bits a byte."""
     while value >= 128:
         data[at] = (value & 127) | 128
@@ -39,7 +41,7 @@ def put_varint(data: Bytes, at: int, value: int) -> int:
 
 
 @kernel
-def get_varint(data: Bytes, at: int) -> tuple[int, int]:
+def get_varint(data: Bytes, at: int) -> tuple[Integer, int]:
     """Read what `put_varint` wrote."""
     value, shift = np.int64(0), 0
     while data[at] >= 128:
@@ -50,20 +52,20 @@ def get_varint(data: Bytes, at: int) -> tuple[int, int]:
 
 
 @kernel
-def put_signed(data: Bytes, at: int, value: int) -> int:
+def put_signed(data: Bytes, at: int, value: Integer) -> int:
     """Write an integer of either sign, small magnitudes short."""
     return put_varint(data, at, (value << 1) if value >= 0 else ((-value) << 1) - 1)
 
 
 @kernel
-def get_signed(data: Bytes, at: int) -> tuple[int, int]:
+def get_signed(data: Bytes, at: int) -> tuple[Integer, int]:
     """Read what `put_signed` wrote."""
     coded, at = get_varint(data, at)
     return (-((coded + 1) >> 1) if coded & 1 else coded >> 1), at
 
 
 @kernel
-def put_fixed(data: Bytes, at: int, value: int, size: int) -> int:
+def put_fixed(data: Bytes, at: int, value: Integer, size: int) -> int:
     """Write a non-negative integer as `size` bytes, most significant first."""
     for i in range(size):
         data[at + i] = (value >> (8 * (size - 1 - i))) & 255
@@ -71,7 +73,7 @@ def put_fixed(data: Bytes, at: int, value: int, size: int) -> int:
 
 
 @kernel
-def get_fixed(data: Bytes, at: int, size: int) -> tuple[int, int]:
+def get_fixed(data: Bytes, at: int, size: int) -> tuple[Integer, int]:
     """Read what `put_fixed` wrote."""
     value = np.int64(0)
     for i in range(size):
@@ -83,9 +85,9 @@ SAME_DEVICE, SAME_COUNTRY, SAME_CATEGORY, IS_OLD, HAS_PLACE = 8, 16, 32, 64, 128
 
 
 @kernel
-def marks_of(memory: Ints, j: int, before: int, clock: int) -> int:
+def marks_of(memory: Ints, j: int, before: int, clock: int) -> Integer:
     """What is left out of a packed event; the low bits are its remembered flags."""
-    marks = memory[layout.M_FLAGS, j]
+    marks: Integer = memory[layout.M_FLAGS, j]
     if before >= 0:
         marks |= SAME_DEVICE * (memory[layout.M_DEVICE, j] == memory[layout.M_DEVICE, before])
         marks |= SAME_COUNTRY * (memory[layout.M_COUNTRY, j] == memory[layout.M_COUNTRY, before])
@@ -102,7 +104,7 @@ def marks_of(memory: Ints, j: int, before: int, clock: int) -> int:
 def put_memory(data: Bytes, at: int, memory: Ints, start: int, end: int) -> int:
     """Write the remembered events; amounts and places that no window can reach are left out."""
     clock = memory[layout.M_TIME, end - 1] if end > start else 0
-    previous = 0
+    previous: Integer = 0
     for j in range(start, end):
         marks = marks_of(memory, j, j - 1 if j > start else -1, clock)
         time = memory[layout.M_TIME, j]
@@ -130,7 +132,7 @@ def put_memory(data: Bytes, at: int, memory: Ints, start: int, end: int) -> int:
 @kernel
 def get_memory(data: Bytes, at: int, count: int, memory: Ints) -> int:
     """Read `count` events into a memory's columns 0 .. count - 1."""
-    time = 0
+    time: Integer = 0
     for j in range(count):
         marks = np.int64(data[at])
         step, at = get_varint(data, at + 1)
@@ -163,17 +165,16 @@ def get_memory(data: Bytes, at: int, count: int, memory: Ints) -> int:
 
 
 @kernel
-def put_events(data: Bytes, at: int, events: Ints, count: int) -> int:
-    """Write encoded events in full: the tail that a replay may supersede."""
-    for i in range(count):
-        for column in range(layout.EVENT_WIDTH):
-            at = put_signed(data, at, events[i, column])
+def put_event(data: Bytes, at: int, event: Ints) -> int:
+    """Write an encoded event in full, as the tail holds them."""
+    for column in range(layout.EVENT_WIDTH):
+        at = put_signed(data, at, event[column])
     return at
 
 
 @kernel
 def get_events(data: Bytes, at: int, count: int, events: Ints) -> int:
-    """Read what `put_events` wrote into the first `count` rows."""
+    """Read `count` events that `put_event` wrote, one after the other."""
     for i in range(count):
         for column in range(layout.EVENT_WIDTH):
             events[i, column], at = get_signed(data, at)

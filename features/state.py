@@ -1,8 +1,9 @@
 """A card's stored state: a base below the committed offset, and the events after it.
 
 Bytes: last offset (8, most significant first, so that a store can compare two states without
-reading them), then as variable-length integers the layout version, the base's last offset + 1,
-the count of events lost to the cap, the numbers of remembered and of tail events; then these.
+reading them), checksum (4), layout version (1), then as variable-length integers the base's last
+offset + 1, the number of tail events, the count of events lost to the cap, the number of
+remembered events; then remembered events and tail events.
 The features at any offset from the committed one on can be computed again from it.
 """
 
@@ -11,15 +12,17 @@ from numpy.typing import NDArray
 
 from features import layout
 from features.compiled import kernel
-from features.kernel import fold, link_all
+from features.hashing import xxh64
+from features.kernel import DUPLICATE, fold, link_all
 from features.packing import (
     EVENT_BYTES,
+    Integer,
     get_events,
     get_fixed,
     get_memory,
     get_varint,
     grown,
-    put_events,
+    put_event,
     put_fixed,
     put_memory,
     put_varint,
@@ -29,64 +32,58 @@ from features.statistic import INSTANTS
 Bytes = NDArray[np.uint8]
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+Compute = tuple[Ints, Ints, Ints, Ints, Floats, Ints]
+"""Windows, plan, memory, cursor, and room for instants and window sums."""
 
-HEADER_BYTES = 64
-OFFSET_BYTES = 8
-OK, AHEAD, FOREIGN = 0, 1, 2
-"""Outcome of a batch: fine; a state holds more than may be replayed; a state of another layout."""
+OK, AHEAD, FOREIGN, DAMAGED = 0, 1, 2, 3
+"""Outcomes: fine; the state holds more than may be replayed; another layout; wrong checksum."""
+
+OFFSET_BYTES, CHECKSUM_BYTES = 8, 4
+FIXED_BYTES = OFFSET_BYTES + CHECKSUM_BYTES + 1
+HEADER_BYTES = FIXED_BYTES + 40
+H_BASE_LAST, H_TAIL, H_CAPPED, H_REMEMBERED = range(4)
 
 
 @kernel
-def get_header(data: Bytes, at: int) -> tuple[Ints, int]:
-    """Last offset, version, base's last offset, capped, remembered, tail; and the next position."""
-    header = np.empty(6, dtype=np.int64)
-    header[0], at = get_fixed(data, at, OFFSET_BYTES)
-    for field in range(1, 6):
+def checksum(data: Bytes, start: int, end: int) -> np.int64:
+    """The low bits of XXH64 over what follows the fixed part of a state."""
+    return np.int64(xxh64(data, start + FIXED_BYTES, end) & np.uint64(0xFFFFFFFF))
+
+
+@kernel
+def seal(data: Bytes, start: int, end: int, last: int) -> None:
+    """Write the fixed part of the state in data[start:end]."""
+    at = put_fixed(data, start, last, OFFSET_BYTES)
+    at = put_fixed(data, at, checksum(data, start, end), CHECKSUM_BYTES)
+    data[at] = layout.LAYOUT_VERSION
+
+
+@kernel
+def inspect(data: Bytes, start: int, end: int) -> int:
+    """Is the state in data[start:end] one that this code wrote, whole?"""
+    if end - start < FIXED_BYTES:
+        return DAMAGED
+    if data[start + FIXED_BYTES - 1] != layout.LAYOUT_VERSION:
+        return FOREIGN
+    written, _ = get_fixed(data, start + OFFSET_BYTES, CHECKSUM_BYTES)
+    return OK if written == checksum(data, start, end) else DAMAGED
+
+
+@kernel
+def load(data: Bytes, at: int, memory: Ints, cursor: Ints) -> tuple[Integer, Ints]:
+    """Fill `memory` with the base of an inspected state; its base's last offset, and its tail."""
+    header = np.empty(4, dtype=np.int64)
+    at += FIXED_BYTES
+    for field in range(4):
         header[field], at = get_varint(data, at)
-    header[2] -= 1
-    return header, at
-
-
-@kernel
-def put_header(data: Bytes, at: int, last: int, base_last: int, cursor: Ints, tail: int) -> int:
-    """Write what `get_header` reads."""
-    at = put_fixed(data, at, last, OFFSET_BYTES)
-    at = put_varint(data, at, layout.LAYOUT_VERSION)
-    at = put_varint(data, at, base_last + 1)
-    at = put_varint(data, at, cursor[layout.C_CAPPED])
-    at = put_varint(data, at, cursor[layout.C_END] - cursor[layout.C_START])
-    return put_varint(data, at, tail)
-
-
-@kernel
-def load(
-    data: Bytes, start: int, end: int, memory: Ints, cursor: Ints
-) -> tuple[int, int, int, Ints]:
-    """Fill `memory` with the base; return outcome, base's last offset, last offset and tail."""
-    cursor[:] = 0
-    if start == end:
-        return OK, -1, -1, np.empty((0, layout.EVENT_WIDTH), dtype=np.int64)
-    header, at = get_header(data, start)
-    tail = np.empty((header[5], layout.EVENT_WIDTH), dtype=np.int64)
-    if header[1] != layout.LAYOUT_VERSION:
-        return FOREIGN, header[2], header[0], tail
-    at = get_memory(data, at, header[4], memory)
-    get_events(data, at, header[5], tail)
-    cursor[layout.C_END] = header[4]
-    cursor[layout.C_CAPPED] = header[3]
-    link_all(memory, 0, header[4])
-    return OK, header[2], header[0], tail
-
-
-@kernel
-def remember_all(
-    memory: Ints, cursor: Ints, events: Ints, start: int, end: int, windows: Ints, plan: Ints
-) -> None:
-    """Fold events that have been decided before, without computing features."""
-    nothing = np.empty(0, dtype=np.float64)
-    sums = np.empty((0, layout.ACCUMULATORS), dtype=np.int64)
-    for i in range(start, end):
-        fold(memory, cursor, events[i], windows, plan, nothing, sums, nothing)
+    tail = np.empty((header[H_TAIL], layout.EVENT_WIDTH), dtype=np.int64)
+    at = get_memory(data, at, header[H_REMEMBERED], memory)
+    get_events(data, at, header[H_TAIL], tail)
+    cursor[layout.C_START] = 0
+    cursor[layout.C_END] = header[H_REMEMBERED]
+    cursor[layout.C_CAPPED] = header[H_CAPPED]
+    link_all(memory, 0, header[H_REMEMBERED])
+    return header[H_BASE_LAST] - 1, tail
 
 
 @kernel
@@ -99,54 +96,115 @@ def count_below(events: Ints, offset: int) -> int:
 
 
 @kernel
+def put_base(data: Bytes, memory: Ints, cursor: Ints) -> int:
+    """Write counts and remembered events of the base; its size in bytes."""
+    start, end = cursor[layout.C_START], cursor[layout.C_END]
+    at = put_varint(data, 0, cursor[layout.C_CAPPED])
+    at = put_varint(data, at, end - start)
+    return put_memory(data, at, memory, start, end)
+
+
+@kernel
+def fold_card(
+    sequence: Ints,
+    span: tuple[int, int],
+    committed: int,
+    base_last: Integer,
+    compute: Compute,
+    out: tuple[Floats, Ints],
+    base: Bytes,
+) -> tuple[int, Integer, Ints]:
+    """Fold a card's events in offset order; sequence[span[0]:span[1]] are those of the batch.
+
+    The base is written to `base` on reaching the committed offset. Returns its size, its last
+    offset, and which events stand in the tail: the later ones that are no duplicates.
+    """
+    windows, plan, memory, cursor, instants, sums = compute
+    values, statuses = out
+    nothing = np.empty(0, dtype=np.float64)
+    in_tail = np.zeros(len(sequence), dtype=np.int64)
+    size = -1
+    for i in range(len(sequence)):
+        is_settled = sequence[i, layout.E_OFFSET] < committed
+        if not is_settled and size < 0:
+            size = put_base(base, memory, cursor)
+        if span[0] <= i < span[1]:
+            row = i - span[0]
+            status = fold(memory, cursor, sequence[i], windows, plan, instants, sums, values[row])
+            statuses[row] = status
+        elif i < span[0]:
+            status = fold(memory, cursor, sequence[i], windows, plan, instants, sums, nothing)
+        else:
+            status = 0
+        if is_settled and status & DUPLICATE == 0:
+            base_last = sequence[i, layout.E_OFFSET]
+        in_tail[i] = not is_settled and status & DUPLICATE == 0
+    return (size if size >= 0 else put_base(base, memory, cursor)), base_last, in_tail
+
+
+@kernel
+def put_state(
+    data: Bytes,
+    start: int,
+    last: int,
+    base_last: Integer,
+    base: Bytes,
+    sequence: Ints,
+    in_tail: Ints,
+) -> int:
+    """Write one state from `start` on; the position after it."""
+    at = put_varint(data, start + FIXED_BYTES, base_last + 1)
+    at = put_varint(data, at, in_tail.sum())
+    data[at : at + len(base)] = base
+    at += len(base)
+    for i in range(len(sequence)):
+        if in_tail[i]:
+            at = put_event(data, at, sequence[i])
+    seal(data, start, at, last)
+    return at
+
+
+@kernel
 def serve_card(
     state: tuple[Bytes, int, int],
     batch: Ints,
-    span: tuple[int, int, int],
-    compute: tuple[Ints, Ints, Ints, Ints, Floats, Ints],
+    offsets: tuple[int, int, int],
+    compute: Compute,
     out: tuple[Floats, Ints],
+    base: Bytes,
     written: Bytes,
     at: int,
 ) -> tuple[int, Bytes, int]:
-    """Features of one card's events, and its next state into `written`.
+    """Features of one card's events, and its next state into `written` from `at` on.
 
-    `span` is (committed offset, first offset of the batch, last offset of the batch). Tail events
-    below the committed offset join the base; those inside the batch are superseded by it; later
-    ones are kept, for they will be fed again.
+    `offsets` are the committed offset and the batch's first and last offset. Tail events below the
+    committed offset join the base; those inside the batch are superseded by it; later ones are
+    kept, for they will be fed again.
     """
-    committed, first, last = span
-    windows, plan, memory, cursor, instants, sums = compute
-    values, statuses = out
-    outcome, base_last, known_last, tail = load(state[0], state[1], state[2], memory, cursor)
-    if outcome != OK or base_last >= batch[0, layout.E_OFFSET]:
-        return (outcome if outcome != OK else AHEAD), written, at
-    settled, before = count_below(tail, committed), count_below(tail, first)
-    after = count_below(tail, last + 1)
-    remember_all(memory, cursor, tail, 0, settled, windows, plan)
-    if settled > 0:
-        base_last = tail[settled - 1, layout.E_OFFSET]
-    kept = np.empty(
-        (before - settled + len(batch) + len(tail) - after, layout.EVENT_WIDTH), np.int64
+    committed, first, last = offsets
+    memory, cursor = compute[2], compute[3]
+    base_last: Integer = np.int64(-1)
+    tail = np.empty((0, layout.EVENT_WIDTH), dtype=np.int64)
+    cursor[:] = 0
+    if state[2] > state[1]:
+        outcome = inspect(state[0], state[1], state[2])
+        if outcome != OK:
+            return outcome, written, at
+        base_last, tail = load(state[0], state[1], memory, cursor)
+    if base_last >= batch[0, layout.E_OFFSET]:
+        return AHEAD, written, at
+    before, after = count_below(tail, first), count_below(tail, last + 1)
+    sequence = np.concatenate((tail[:before], batch, tail[after:]))
+    size, base_last, in_tail = fold_card(
+        sequence, (before, before + len(batch)), committed, base_last, compute, out, base
     )
-    size = (layout.CAP + 1 + len(kept)) * EVENT_BYTES + HEADER_BYTES
-    written = grown(written, at + size)
-    body = np.empty((layout.CAP + 1) * EVENT_BYTES, dtype=np.uint8)
-    base_cursor = cursor.copy()
-    body_size = put_memory(body, 0, memory, cursor[layout.C_START], cursor[layout.C_END])
-    remember_all(memory, cursor, tail, settled, before, windows, plan)
-    count = before - settled
-    kept[:count] = tail[settled:before]
-    for i in range(len(batch)):
-        statuses[i] = fold(memory, cursor, batch[i], windows, plan, instants, sums, values[i])
-        if statuses[i] & 2 == 0:
-            kept[count] = batch[i]
-            count += 1
-    kept[count : count + len(tail) - after] = tail[after:]
-    count += len(tail) - after
-    known_last = max(known_last, batch[-1, layout.E_OFFSET])
-    at = put_header(written, at, known_last, base_last, base_cursor, count)
-    written[at : at + body_size] = body[:body_size]
-    return OK, written, put_events(written, at + body_size, kept, count)
+    written = grown(written, at + HEADER_BYTES + size + int(in_tail.sum()) * EVENT_BYTES)
+    end_offset = sequence[-1, layout.E_OFFSET]
+    return (
+        OK,
+        written,
+        put_state(written, at, end_offset, base_last, base[:size], sequence, in_tail),
+    )
 
 
 @kernel
@@ -155,27 +213,28 @@ def serve_cards(
     state_bounds: Ints,
     events: Ints,
     bounds: Ints,
-    span: tuple[int, int, int],
+    offsets: tuple[int, int, int],
     windows: Ints,
     plan: Ints,
     values: Floats,
     statuses: Ints,
 ) -> tuple[int, int, Bytes, Ints]:
-    """Fold a batch grouped by card: outcome, index of the offending card, next states and bounds."""
+    """Fold a batch grouped by card: outcome, the offending card, next states and their bounds."""
     memory = np.zeros((layout.MEMORY_WIDTH, layout.ROOM + 1), dtype=np.int64)
     cursor = np.zeros(layout.CURSOR_WIDTH, dtype=np.int64)
     instants = np.zeros(INSTANTS, dtype=np.float64)
     sums = np.zeros((len(windows) + 1, layout.ACCUMULATORS), dtype=np.int64)
     compute = (windows, plan, memory, cursor, instants, sums)
+    base = np.empty((layout.CAP + 1) * EVENT_BYTES, dtype=np.uint8)
     written = np.empty(1 << 16, dtype=np.uint8)
     ends = np.zeros(len(bounds), dtype=np.int64)
     for card in range(len(bounds) - 1):
         start, end = bounds[card], bounds[card + 1]
         state = (states, state_bounds[card], state_bounds[card + 1])
+        out = (values[start:end], statuses[start:end])
         outcome, written, ends[card + 1] = serve_card(
-            state, events[start:end], span, compute,
-            (values[start:end], statuses[start:end]), written, ends[card],
-        )  # fmt: skip
+            state, events[start:end], offsets, compute, out, base, written, ends[card]
+        )
         if outcome != OK:
             return outcome, card, written, ends
     return OK, -1, written, ends

@@ -1,0 +1,57 @@
+"""Where a feature server reads the past from: records of one partition, as events."""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from contracts.columns import parse_transactions, with_source
+from contracts.kafka import OffsetRange, RawRecord, full_ranges, read_range
+from contracts.settings import KafkaSettings
+
+BATCH_RECORDS = 100_000
+
+
+class History(Protocol):
+    """Past events of a topic, by partition."""
+
+    def first_offset(self, partition: int) -> int:
+        """The first offset that is still there."""
+
+    def read(self, partition: int, start: int, end: int) -> Iterator[pa.Table]:
+        """Events with start <= offset < end in offset order, unreadable records left out."""
+
+
+class KafkaHistory:
+    """The transactions topic itself."""
+
+    def __init__(self, kafka: KafkaSettings) -> None:
+        self._kafka = kafka
+
+    def first_offset(self, partition: int) -> int:
+        """See `History`."""
+        spans = full_ranges(self._kafka, self._kafka.topic)
+        return next(span.start for span in spans if span.partition == partition)
+
+    def read(self, partition: int, start: int, end: int) -> Iterator[pa.Table]:
+        """See `History`."""
+        span = OffsetRange(self._kafka.topic, partition, start, end)
+        held: list[RawRecord] = []
+        for records in read_range(self._kafka, span, batch_size=BATCH_RECORDS):
+            held += records
+            if len(held) >= BATCH_RECORDS:
+                yield events_of(held)
+                held = []
+        if held:
+            yield events_of(held)
+
+
+def events_of(records: list[RawRecord]) -> pa.Table:
+    """The transactions among raw records, in EVENT_SCHEMA and in order."""
+    parsed = parse_transactions([record.value for record in records])
+    partition = np.array([record.partition for record in records], dtype=np.int32)
+    offset = np.array([record.offset for record in records], dtype=np.int64)
+    timestamp_us = np.array([record.timestamp_ms for record in records], dtype=np.int64) * 1000
+    rows = parsed.index
+    return with_source(parsed.table, partition[rows], offset[rows], timestamp_us[rows])

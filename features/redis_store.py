@@ -1,0 +1,124 @@
+"""Card states in Redis: one round trip to read a batch's cards, one to write them.
+
+Keys, all under `prefix:{partition}`: `:generation`, `:manifest` (JSON) and, a hash of card to
+state, `:states:<generation>`. A rebuild starts a new hash and unlinks the old one.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import redis
+
+from contracts.errors import StoreError
+from features.state_store import Manifest, Stored, refuse_generation, refuse_older
+
+WRITE = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 'generation' end
+for i = 2, #ARGV, 2 do
+  local held = redis.call('HGET', KEYS[2], ARGV[i])
+  if held then
+    for b = 1, 8 do
+      local was, is = string.byte(held, b), string.byte(ARGV[i + 1], b)
+      if was > is then return ARGV[i] end
+      if was < is then break end
+    end
+  end
+end
+for i = 2, #ARGV, 2000 do
+  redis.call('HSET', KEYS[2], unpack(ARGV, i, math.min(i + 1999, #ARGV)))
+end
+return ''
+"""
+MARK = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 'generation' end
+redis.call('SET', KEYS[2], ARGV[2])
+return ''
+"""
+WRITE_CARDS = 5_000
+"""Cards in one call of the script: a Lua call may not hold Redis up for long."""
+
+
+class RedisStateStore:
+    """The stack's store. `prefix` names feature set, pipeline and topic."""
+
+    def __init__(self, url: str, prefix: str, *, timeout_seconds: float = 5.0) -> None:
+        self._prefix = prefix
+        self._client = redis.Redis.from_url(
+            url, socket_timeout=timeout_seconds, socket_connect_timeout=timeout_seconds
+        )
+        self._write = self._client.register_script(WRITE)
+        self._mark = self._client.register_script(MARK)
+
+    def manifest(self, partition: int) -> Manifest | None:
+        """See `StateStore`."""
+        keys = (self._key(partition, "generation"), self._key(partition, "manifest"))
+        generation, body = self._call(lambda: self._client.mget(keys))
+        if generation is None or body is None:
+            return None
+        manifest = Manifest(**json.loads(body))
+        return manifest if manifest.generation == generation.decode() else None
+
+    def read(self, partition: int, generation: str, cards: Sequence[str]) -> Stored:
+        """See `StateStore`."""
+        pipeline = self._client.pipeline(transaction=False)
+        pipeline.get(self._key(partition, "generation"))
+        pipeline.hmget(self._states(partition, generation), cards)
+        current, states = self._call(pipeline.execute)
+        return Stored(None if current is None else current.decode(), states)
+
+    def write(self, partition: int, generation: str, states: Mapping[str, bytes]) -> None:
+        """See `StateStore`."""
+        keys = [self._key(partition, "generation"), self._states(partition, generation)]
+        items = list(states.items())
+        for start in range(0, len(items), WRITE_CARDS):
+            part = [word for item in items[start : start + WRITE_CARDS] for word in item]
+            self._refuse(partition, generation, self._script(self._write, keys, part, generation))
+
+    def begin(self, partition: int, generation: str) -> None:
+        """See `StateStore`."""
+        before = self._call(lambda: self._client.get(self._key(partition, "generation")))
+        pipeline = self._client.pipeline(transaction=True)
+        pipeline.delete(self._key(partition, "manifest"))
+        pipeline.set(self._key(partition, "generation"), generation)
+        if before is not None:
+            pipeline.unlink(self._states(partition, before.decode()))
+        self._call(pipeline.execute)
+
+    def mark(self, partition: int, manifest: Manifest) -> None:
+        """See `StateStore`."""
+        keys = [self._key(partition, "generation"), self._key(partition, "manifest")]
+        body = json.dumps(
+            {
+                "generation": manifest.generation,
+                "base_offset": manifest.base_offset,
+                "next_offset": manifest.next_offset,
+            }
+        )
+        answer = self._script(self._mark, keys, [body], manifest.generation)
+        self._refuse(partition, manifest.generation, answer)
+
+    def _script(self, script: Any, keys: list[str], words: list[Any], generation: str) -> str:
+        answer: bytes = self._call(lambda: script(keys=keys, args=[generation, *words]))
+        return answer.decode()
+
+    def _refuse(self, partition: int, generation: str, answer: str) -> None:
+        if answer == "generation":
+            raise refuse_generation(partition, generation, None)
+        if answer:
+            raise refuse_older(partition, answer)
+
+    def _key(self, partition: int, name: str) -> str:
+        return f"{self._prefix}:{{{partition}}}:{name}"
+
+    def _states(self, partition: int, generation: str) -> str:
+        return self._key(partition, f"states:{generation}")
+
+    def _call(self, command: Any) -> Any:
+        try:
+            return command()
+        except redis.RedisError as error:
+            raise StoreError(
+                f"Redis failed: {error}",
+                remedy="Check REDIS_URL and `fraud status`; the fallback rules decide meanwhile",
+            ) from error

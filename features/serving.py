@@ -1,0 +1,232 @@
+"""Features at decision time: read state, fold, write state; and the state's own recovery.
+
+Order per batch, and what a crash between two steps does:
+1. `ensure(partition, f)`: the store's state must allow a start at offset f. A store behind f is
+   caught up from Kafka; one without a manifest, or ahead of f, is rebuilt.
+2. `serve`: states are read, folded, and written with all events from the committed offset on as a
+   tail. A crash before the write loses nothing; after it, the same events supersede the tail.
+3. the caller writes its decisions, then calls `mark`. A crash before it leaves the manifest behind:
+   the next start replays from its own committed offset, which the tail allows.
+"""
+
+import itertools
+import uuid
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from contracts.errors import StateError
+from contracts.kafka import OffsetRange
+from contracts.settings import Settings
+from features.definition import FEATURE_SET, FeatureSet
+from features.encoding import encode
+from features.engine import FeatureMatrix, card_groups, matrix
+from features.history import History, KafkaHistory
+from features.layout import E_OFFSET
+from features.state import AHEAD, FOREIGN, OK, serve_cards
+from features.store import Manifest, RedisStateStore, StateStore
+
+Progress = Callable[[int], None]
+
+
+def store_prefix(topic: str, feature_set: FeatureSet = FEATURE_SET) -> str:
+    """Key prefix of a feature set's state for a topic: two sets live side by side."""
+    return f"fraud:{feature_set.hash}:{topic}"
+
+
+class FeatureServer:
+    """The features of micro-batches, one partition at a time; not for use by two threads."""
+
+    def __init__(
+        self,
+        store: StateStore,
+        topic: str,
+        *,
+        history: History | None = None,
+        feature_set: FeatureSet = FEATURE_SET,
+    ) -> None:
+        self.topic = topic
+        self._store = store
+        self._history = history
+        self._set = feature_set
+        self._generations: dict[int, str] = {}
+
+    def serve(self, events: pa.Table, *, partition: int, committed_offset: int) -> FeatureMatrix:
+        """Features of a batch of one partition, in input order, and the state after it.
+
+        `events` has EVENT_SCHEMA; any offset from `committed_offset` on may be fed again later. A
+        micro-batch may come in several calls with one committed offset, in offset order.
+
+        Raises:
+            StateError: the state was wiped, rebuilt, or is ahead: call `ensure`, then serve again.
+            StoreError: the store does not answer or refuses a write.
+        """
+        if len(events) == 0:
+            return matrix(np.empty((0, len(self._set.features))), np.empty(0, dtype=np.int64))
+        generation = self._generation(partition)
+        encoded = encode(events)
+        order, bounds = card_groups(events, encoded)
+        cards = events["card_id"].take(pa.array(order[bounds[:-1]])).to_pylist()
+        stored = self._store.read(partition, generation, cards)
+        if stored.generation != generation:
+            self._generations.pop(partition, None)
+            raise _wiped(partition, stored.generation)
+        folded = self._fold(encoded[order], bounds, stored.states, committed_offset)
+        _refuse_bad(folded.outcome, partition, cards[folded.card])
+        self._store.write(partition, generation, dict(zip(cards, folded.states(), strict=True)))
+        return matrix(*folded.in_input_order(order))
+
+    def mark(self, partition: int, base_offset: int, next_offset: int) -> None:
+        """Record that states may be replayed from `base_offset` and continue at `next_offset`."""
+        generation = self._generation(partition)
+        self._store.mark(partition, Manifest(generation, base_offset, next_offset))
+
+    def ensure(self, partition: int, start_offset: int, progress: Progress | None = None) -> None:
+        """Make the state such that a batch may start at `start_offset`.
+
+        Raises:
+            StateError: the past is needed and this server has no history.
+        """
+        manifest = self._store.manifest(partition)
+        if manifest is None or start_offset < manifest.base_offset:
+            self._rebuild(partition, start_offset, progress)
+            return
+        self._generations[partition] = manifest.generation
+        if start_offset > manifest.next_offset:
+            self._catch_up(partition, manifest.next_offset, start_offset, progress)
+
+    def rebuild(self, partition: int, end_offset: int, progress: Progress | None = None) -> None:
+        """Forget the partition's state and fold its whole past up to `end_offset`."""
+        self._rebuild(partition, end_offset, progress)
+
+    def _rebuild(self, partition: int, end: int, progress: Progress | None) -> None:
+        start = min(self._past().first_offset(partition), end) if end > 0 else 0
+        generation = uuid.uuid4().hex[:12]
+        self._store.begin(partition, generation)
+        self._generations[partition] = generation
+        self._catch_up(partition, start, end, progress)
+
+    def _catch_up(self, partition: int, start: int, end: int, progress: Progress | None) -> None:
+        if start < end:
+            for events in self._past().read(partition, start, end):
+                self.serve(events, partition=partition, committed_offset=end)
+                if progress is not None:
+                    progress(len(events))
+        self.mark(partition, end, end)
+
+    def _past(self) -> History:
+        if self._history is None:
+            raise StateError(
+                "feature state is missing or stale and there is no history to build it from",
+                value=self.topic,
+                remedy="Give the feature server a history, or run `fraud rebuild-state`",
+            )
+        return self._history
+
+    def _generation(self, partition: int) -> str:
+        if partition not in self._generations:
+            raise StateError(
+                f"feature state of partition {partition} is not ensured",
+                remedy="Call `ensure` with the batch's first offset",
+            )
+        return self._generations[partition]
+
+    def _fold(
+        self,
+        encoded: NDArray[np.int64],
+        bounds: NDArray[np.int64],
+        states: list[bytes | None],
+        committed: int,
+    ) -> "_Folded":
+        sizes = [0, *(0 if state is None else len(state) for state in states)]
+        blob = np.frombuffer(b"".join(state or b"" for state in states) or b"\0", dtype=np.uint8)
+        offsets = encoded[:, E_OFFSET]
+        values = np.empty((len(encoded), len(self._set.features)), dtype=np.float64)
+        statuses = np.zeros(len(encoded), dtype=np.int64)
+        outcome, card, written, ends = serve_cards(
+            blob, np.cumsum(sizes), encoded, bounds, (committed, offsets.min(), offsets.max()),
+            self._set.windows_ms, self._set.plan, values, statuses,
+        )  # fmt: skip
+        return _Folded(outcome, card, written, ends, values, statuses)
+
+
+class _Folded:
+    """What the kernel gave back, rows grouped by card."""
+
+    def __init__(
+        self,
+        outcome: int,
+        card: int,
+        written: NDArray[np.uint8],
+        ends: NDArray[np.int64],
+        values: NDArray[np.float64],
+        statuses: NDArray[np.int64],
+    ) -> None:
+        self.outcome, self.card = outcome, card
+        self._written, self._ends = written, ends
+        self._values, self._statuses = values, statuses
+
+    def states(self) -> list[bytes]:
+        """The next state of each card."""
+        data = self._written[: self._ends[-1]].tobytes()
+        ends = self._ends.tolist()
+        return [data[start:end] for start, end in itertools.pairwise(ends)]
+
+    def in_input_order(
+        self, order: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Values and statuses, row i for input row i."""
+        values, statuses = np.empty_like(self._values), np.empty_like(self._statuses)
+        values[order], statuses[order] = self._values, self._statuses
+        return values, statuses
+
+
+def _wiped(partition: int, current: str | None) -> StateError:
+    return StateError(
+        f"feature state of partition {partition} was wiped or rebuilt by another process",
+        value=current,
+        remedy="Ensure it again: it is rebuilt from Kafka",
+    )
+
+
+def _refuse_bad(outcome: int, partition: int, card: str) -> None:
+    if outcome == OK:
+        return
+    cause = {
+        AHEAD: "is ahead of the batch's offsets",
+        FOREIGN: "has another layout than this code's",
+    }.get(outcome, "is damaged")
+    raise StateError(
+        f"feature state of a card in partition {partition} {cause}",
+        value=card,
+        remedy="Rebuild the partition's state from Kafka",
+    )
+
+
+def make_store(settings: Settings) -> RedisStateStore:
+    """The production store of this feature set and topic."""
+    return RedisStateStore(settings.redis.url, store_prefix(settings.kafka.topic))
+
+
+def make_server(settings: Settings) -> FeatureServer:
+    """The production server: Redis for states, Kafka for the past."""
+    history = KafkaHistory(settings.kafka)
+    return FeatureServer(make_store(settings), settings.kafka.topic, history=history)
+
+
+def rebuild_state(
+    settings: Settings,
+    store: StateStore,
+    ranges: Iterable[OffsetRange],
+    progress: Progress | None = None,
+) -> None:
+    """Build the state of each range's partition up to the range's end, from Kafka alone.
+
+    The past before a range's start is folded too: a state always holds the whole past.
+    """
+    server = FeatureServer(store, settings.kafka.topic, history=KafkaHistory(settings.kafka))
+    for span in ranges:
+        if span.topic == settings.kafka.topic:
+            server.rebuild(span.partition, span.end, progress)
