@@ -1,5 +1,6 @@
 """A bounded read of Kafka into the object store."""
 
+from logging import Logger
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -8,6 +9,25 @@ from plugins.run_settings import run_settings
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+STEPS = 20
+
+
+class StepLog:
+    """Writes a topic's progress to a log at every twentieth of the way, however large the topic."""
+
+    def __init__(self, log: Logger) -> None:
+        self._log = log
+        self._steps: dict[str, int] = {}
+
+    def __call__(self, topic: str, done: int, total: int) -> None:
+        """Note that `done` of `total` records of `topic` are read."""
+        step = STEPS * done // total if total else STEPS
+        if step > self._steps.get(topic, 0):
+            self._steps[topic] = step
+            self._log.info(
+                "%s: %d of %d records (%d %%)", topic, done, total, 100 * done // max(total, 1)
+            )
 
 
 class KafkaSnapshotOperator(BaseOperator):
@@ -34,11 +54,7 @@ class KafkaSnapshotOperator(BaseOperator):
         from models.snapshot import take_snapshot
 
         manifest = take_snapshot(
-            run_settings(context["params"]), reference=self.reference, progress=self._log_progress
+            run_settings(context["params"]), reference=self.reference, progress=StepLog(self.log)
         )
         self.log.info("snapshot %s", manifest.uri)
         return manifest.uri
-
-    def _log_progress(self, topic: str, done: int, total: int) -> None:
-        share = 100 * done / total if total else 100
-        self.log.info("%s: %d of %d records (%.0f %%)", topic, done, total, share)
