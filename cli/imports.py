@@ -32,7 +32,7 @@ Rejects = Annotated[
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check and count; publish nothing.")]
 Limit = Annotated[int | None, typer.Option(help="Read only the first rows, for a try.")]
-Rate = Annotated[float | None, typer.Option(help="Transactions per second. Default: no limit.")]
+Rate = Annotated[float | None, typer.Option(help="Records per second. Default: no limit.")]
 Speed = Annotated[float | None, typer.Option(help="Seconds of the file per second.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the counts as JSON.")]
 

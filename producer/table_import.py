@@ -9,8 +9,9 @@ import hashlib
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 from contracts.settings import KafkaSettings, Settings
@@ -24,8 +25,9 @@ from producer.table_source import content_hash, count_rows
 from producer.table_spec import TableMapping, load_mapping
 from producer.table_spool import Spool, fill_spool
 
-_TELL_EVERY_SECONDS = 0.2
-_IDLE_SECONDS = 0.2
+_CHUNK_RECORDS = 1_000
+_SHORTEST_NAP_SECONDS = 0.005
+_LONGEST_NAP_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +99,14 @@ class _Job:
             for topic in (self.kafka.topic, self.kafka.labels_topic)
         }
         outgoing = records(self.spool, self.selection, self.mapping, self.kafka, import_id)
-        sender = Sender(open_publisher(self.kafka), standings, self._pace, stop, self.options.speed)
-        is_complete = sender.send_all(
-            outgoing, lambda rows: progress(ImportStatus("publish", rows, plan.rows_to_publish))
-        )
+        sender = Sender(open_publisher(self.kafka), standings, self._pace, stop)
         topic, labels_topic = self.kafka.topic, self.kafka.labels_topic
+
+        def tell() -> None:
+            rows = sender.sent[topic] + sender.skipped[topic]
+            progress(ImportStatus("publish", rows, plan.rows_to_publish))
+
+        is_complete = sender.send_all(outgoing, tell)
         return replace(
             plan,
             rows_already_there=sender.skipped[topic],
@@ -130,10 +135,7 @@ class _Job:
 
 
 class Sender:
-    """Sends what the topics lack, at a pace, and counts by topic what was sent and what skipped.
-
-    At a rate, labels go with the transactions around them; at a speed they wait for their own time.
-    """
+    """Sends what the topics lack, at a pace, and counts by topic what was sent and what skipped."""
 
     def __init__(
         self,
@@ -141,7 +143,6 @@ class Sender:
         standings: Mapping[str, Standing],
         pace: Callable[[int], Pace],
         stop: Stop,
-        speed: float | None = None,
     ) -> None:
         self.sent: Counter[str] = Counter()
         self.skipped: Counter[str] = Counter()
@@ -149,39 +150,43 @@ class Sender:
         self._standings = standings
         self._make_pace = pace
         self._stop = stop
-        self._labels_wait = speed is not None
-        self._told_at = 0.0
 
-    def send_all(self, outgoing: Iterable[Record], tell: Callable[[int], None]) -> bool:
+    def send_all(self, outgoing: Iterable[Record], tell: Callable[[], None]) -> bool:
         """Send until the end or until stopped; whether the end was reached."""
+        missing = self._missing(outgoing)
         pace: Pace | None = None
-        rows = 0
+        while chunk := list(islice(missing, _CHUNK_RECORDS)):
+            pace = pace or self._make_pace(chunk[0].timestamp_us)
+            if not self._send_chunk(chunk, pace, tell):
+                break
+        self._publisher.flush()
+        tell()
+        return not self._stop.is_set()
+
+    def _missing(self, outgoing: Iterable[Record]) -> Iterator[Record]:
         for record in outgoing:
-            rows += record.is_transaction
             if self._standings[record.topic].has(record.key, record.sequence):
                 self.skipped[record.topic] += 1
-                continue
-            pace = pace or self._make_pace(record.timestamp_us)
-            if not self._wait_for(record, pace):
-                break
-            self._publisher.send(record)
-            self.sent[record.topic] += 1
-            self._tell(tell, rows)
-        self._publisher.flush()
-        tell(rows)
-        return not self._stop.is_set()
+            else:
+                yield record
 
-    def _wait_for(self, record: Record, pace: Pace) -> bool:
-        """Sleep until a record is due; false when the run is to end."""
-        if record.is_transaction or self._labels_wait:
-            while (seconds := pace.seconds_until(record.timestamp_us)) > 0:
-                self._publisher.serve()
-                if self._stop.wait(min(seconds, _IDLE_SECONDS)):
-                    return False
-        return not self._stop.is_set()
+    def _send_chunk(self, chunk: list[Record], pace: Pace, tell: Callable[[], None]) -> bool:
+        """Send the chunk as its records fall due; false when the run is to end."""
+        times_us = [record.timestamp_us for record in chunk]
+        start = 0
+        while start < len(chunk):
+            end = start + pace.due(times_us[start:])
+            self._publisher.send_all(chunk[start:end])
+            self.sent.update(record.topic for record in chunk[start:end])
+            tell()
+            start = end
+            wait_seconds = pace.seconds_until(times_us[start]) if start < len(chunk) else 0.0
+            if self._is_stopped_within(wait_seconds):
+                return False
+        return True
 
-    def _tell(self, tell: Callable[[int], None], rows: int) -> None:
-        now = time.monotonic()
-        if now - self._told_at >= _TELL_EVERY_SECONDS:
-            self._told_at = now
-            tell(rows)
+    def _is_stopped_within(self, seconds: float) -> bool:
+        if seconds <= 0:
+            return self._stop.is_set()
+        self._publisher.serve()
+        return self._stop.wait(min(max(seconds, _SHORTEST_NAP_SECONDS), _LONGEST_NAP_SECONDS))

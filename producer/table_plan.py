@@ -16,7 +16,7 @@ class ImportOptions:
     """What the user asked for; times in microseconds since the epoch.
 
     `since_us` or `last_days` cut the beginning off for good; `until_us` holds the end back for a
-    later run. `rate` is in transactions per second, `speed` in file seconds per second; without
+    later run. `rate` is in records per second, `speed` in file seconds per second; without
     either the records go out as fast as Kafka takes them.
     """
 
