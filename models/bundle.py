@@ -104,7 +104,7 @@ class Bundle:
 
 def golden_of(bundle_score: Floats, values: Floats) -> dict[str, Any]:
     """Golden rows as JSON; NaN becomes null."""
-    listed = np.where(np.isnan(values), None, values.astype(object)).tolist()
+    listed = [[None if v != v else v for v in row] for row in values.tolist()]
     return {"values": listed, "scores": bundle_score.tolist()}
 
 

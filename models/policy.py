@@ -65,7 +65,8 @@ class Policy:
         costs = np.stack([approve, review + self.review_shadow_minor, decline])
         threshold = self.costs.fraud_threshold
         if threshold is None:
-            return np.argmin(costs, axis=0).astype(np.int8)
+            cheapest: NDArray[np.int8] = np.argmin(costs, axis=0).astype(np.int8)
+            return cheapest
         milder = np.argmin(costs[:2], axis=0)
         return np.where(probability >= threshold, DECLINE, milder).astype(np.int8)
 
@@ -80,7 +81,7 @@ class Policy:
         declined = decision == DECLINE
         small = declined & (amount_minor <= self.costs.control_amount_cap_minor)
         control = np.zeros(len(decision), dtype=bool)
-        for row in np.flatnonzero(small):
+        for row in np.flatnonzero(small).tolist():
             control[row] = control_draw(transaction_ids[row]) < self.costs.control_rate
         propensity = np.where(declined, np.where(small, self.costs.control_rate, 0.0), 1.0)
         decision[control] = APPROVE

@@ -5,10 +5,13 @@ returns the same answer. Nothing is registered before it is complete, and only `
 `rollback` move the champion.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
 from contracts.settings import Settings
+
+_log = logging.getLogger(__name__)
 
 
 class ArmResult(TypedDict):
@@ -38,6 +41,20 @@ class PromotionResult(TypedDict):
     changed: bool
 
 
+class LoggedProgress:
+    """Logs every tenth of a topic that has been read."""
+
+    def __init__(self) -> None:
+        self._tenths: dict[str, int] = {}
+
+    def __call__(self, topic: str, records: int, total: int) -> None:
+        """Called after each batch with the records read so far."""
+        tenth = 10 * records // max(total, 1)
+        if tenth > self._tenths.get(topic, 0):
+            self._tenths[topic] = tenth
+            _log.info("%s: %d of %d records (%d %%)", topic, records, total, 10 * tenth)
+
+
 def take_snapshot(settings: Settings, reference: str) -> str:
     """Copy what Kafka holds now to the object store; the URI of the manifest.
 
@@ -47,7 +64,9 @@ def take_snapshot(settings: Settings, reference: str) -> str:
         BrokerError: Kafka is out of reach, or retention deleted part of the range.
         ObjectStoreError: the object store is out of reach.
     """
-    raise NotImplementedError
+    from models.snapshot import take_snapshot as take
+
+    return take(settings, reference=reference, progress=LoggedProgress()).uri
 
 
 def build_training_table(settings: Settings, manifest_uri: str) -> str:
@@ -56,7 +75,9 @@ def build_training_table(settings: Settings, manifest_uri: str) -> str:
     Raises:
         TrainingError: no labels, one class only, too few frauds or too short a history.
     """
-    raise NotImplementedError
+    from models.build import build_training_table as build
+
+    return build(settings, manifest_uri)
 
 
 def plan_arms(settings: Settings, names: Sequence[str] = ()) -> list[dict[str, Any]]:
@@ -65,12 +86,16 @@ def plan_arms(settings: Settings, names: Sequence[str] = ()) -> list[dict[str, A
     Raises:
         TrainingError: a name is unknown; the message lists those that exist.
     """
-    raise NotImplementedError
+    from models.arms import plan_arms as plan
+
+    return [arm.to_tree() for arm in plan(names, settings.learning)]
 
 
 def start_training_run(settings: Settings, table_uri: str, reference: str) -> str:
     """The MLflow parent run of this training; the same reference gives the same run's id."""
-    raise NotImplementedError
+    from models.training import start_training
+
+    return start_training(settings, table_uri, reference)
 
 
 def train_arm(
@@ -81,7 +106,11 @@ def train_arm(
     Raises:
         RegistryError: MLflow is out of reach.
     """
-    raise NotImplementedError
+    from models.arms import arm_from
+    from models.training import train_arm as train
+
+    trained = train(settings, table_uri, arm_from(arm), parent_run_id)
+    return {"run_id": trained.run_id, "arm": trained.arm, "metrics": trained.metrics}
 
 
 def select_and_register(
@@ -94,7 +123,9 @@ def select_and_register(
     Raises:
         RegistryError: MLflow is out of reach; nothing is registered.
     """
-    raise NotImplementedError
+    from models.training import select_and_register as select
+
+    return select(settings, table_uri, run_ids, parent_run_id)
 
 
 def run_gate(settings: Settings, table_uri: str, version: str) -> GateResult:
@@ -102,7 +133,9 @@ def run_gate(settings: Settings, table_uri: str, version: str) -> GateResult:
 
     The result is also written to the version's tags.
     """
-    raise NotImplementedError
+    from models.gating import gate_version
+
+    return gate_version(settings, table_uri, version)
 
 
 def promote(settings: Settings, version: str, who: str, why: str) -> PromotionResult:
@@ -111,7 +144,10 @@ def promote(settings: Settings, version: str, who: str, why: str) -> PromotionRe
     Raises:
         BundleError: the version is incomplete, or was made for other features than this code's.
     """
-    raise NotImplementedError
+    from models.promotion import promote as move
+
+    moved = move(settings, version, who=who, why=why)
+    return {"version": moved.version, "previous": moved.previous, "changed": moved.changed}
 
 
 def rollback(settings: Settings, who: str, why: str) -> PromotionResult:
@@ -120,9 +156,14 @@ def rollback(settings: Settings, who: str, why: str) -> PromotionResult:
     Raises:
         RegistryError: there is no previous champion.
     """
-    raise NotImplementedError
+    from models.promotion import rollback as move
+
+    moved = move(settings, who=who, why=why)
+    return {"version": moved.version, "previous": moved.previous, "changed": moved.changed}
 
 
 def evaluate_champion(settings: Settings, table_uri: str) -> dict[str, Any]:
     """How the champion did on the test days of a training table, logged as an MLflow run."""
-    raise NotImplementedError
+    from models.gating import champion_figures
+
+    return champion_figures(settings, table_uri)

@@ -1,0 +1,187 @@
+"""The model registry: bundles as versions, aliases, and who moved them when and why."""
+
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from contracts.errors import RegistryError
+from contracts.settings import Settings
+from models.bundle import Bundle, open_bundle
+from models.tracking import request_json, tracking_client
+
+CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous_champion"
+BUNDLE_ARTIFACT = "bundle"
+_DATA_FOLDER = "data"
+
+
+def champion_version(settings: Settings) -> str | None:
+    """The version that `champion` points to now, None when there is none; one small request.
+
+    Raises:
+        RegistryError: the registry does not answer.
+    """
+    return alias_version(settings, CHAMPION)
+
+
+def alias_version(settings: Settings, alias: str) -> str | None:
+    """The version behind an alias, None when there is none.
+
+    Raises:
+        RegistryError: the registry does not answer.
+    """
+    uri, name = settings.mlflow.tracking_uri, settings.mlflow.model_name
+    if not uri.startswith("http"):
+        return client_alias(tracking_client(settings.mlflow), name, alias)
+    query = urlencode({"name": name, "alias": alias})
+    body = _alias_answer(f"{uri}/api/2.0/mlflow/registered-models/alias?{query}")
+    return None if body is None else str(json.loads(body)["model_version"]["version"])
+
+
+def _alias_answer(url: str) -> bytes | None:
+    """MLflow answers 400 where an alias is missing, 404 where the model is."""
+    try:
+        return request_json(url)
+    except RegistryError as error:
+        if "refused: 400" in error.cause:
+            return None
+        raise
+
+
+def client_alias(client: Any, name: str, alias: str) -> str | None:
+    """The same through MLflow's client."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return str(client.get_model_version_by_alias(name, alias).version)
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise RegistryError(f"the registry refused: {error}", value=alias) from error
+
+
+def resolve(settings: Settings, version_or_alias: str) -> str:
+    """A version number from a number or an alias.
+
+    Raises:
+        RegistryError: nothing has that alias.
+    """
+    if version_or_alias.isdigit():
+        return version_or_alias
+    version = alias_version(settings, version_or_alias)
+    if version is None:
+        raise RegistryError(
+            "no model version has that alias",
+            value=version_or_alias,
+            remedy="Train and promote one: `airflow dags trigger train_fraud_detection_model`",
+        )
+    return version
+
+
+def load_bundle(
+    settings: Settings, version_or_alias: str, *, feature_hash: str | None = None
+) -> Bundle:
+    """Download, read and test a model version; for the platform's features unless told otherwise.
+
+    Raises:
+        RegistryError: the registry does not answer, or has no such version.
+        BundleError: the version is incomplete, or was made for other features than this code's.
+    """
+    version = resolve(settings, version_or_alias)
+    expected = feature_hash or _platform_hash()
+    tracking_client(settings.mlflow)
+    with tempfile.TemporaryDirectory(prefix="fraud-bundle-") as scratch:
+        folder = fetch_version(settings.mlflow.model_name, version, Path(scratch))
+        return open_bundle(folder, version, feature_hash=expected)
+
+
+def _platform_hash() -> str:
+    from features.definition import FEATURE_SET
+
+    return FEATURE_SET.hash
+
+
+def fetch_version(name: str, version: str, target: Path) -> Path:
+    """Download a version's files; the folder that holds the bundle.
+
+    Raises:
+        RegistryError: there is no such version, or its files are out of reach.
+    """
+    from mlflow.artifacts import download_artifacts
+    from mlflow.exceptions import MlflowException
+
+    try:
+        where = download_artifacts(f"models:/{name}/{version}", dst_path=str(target))
+    except (MlflowException, OSError) as error:
+        raise RegistryError(
+            f"model version {version} cannot be fetched: {error}", remedy="Run `fraud models list`"
+        ) from error
+    return next((p.parent for p in Path(where).rglob("bundle.json")), Path(where))
+
+
+def register_bundle(
+    settings: Settings, client: Any, run_id: str, folder: Path, tags: Mapping[str, str]
+) -> str:
+    """Upload a bundle to its run, then make one version of it; the version a retry finds again.
+
+    Raises:
+        RegistryError: MLflow refuses; then there is no version.
+    """
+    from mlflow.exceptions import MlflowException
+
+    name = settings.mlflow.model_name
+    known = version_of_run(client, name, run_id)
+    if known is not None:
+        return known
+    try:
+        _ensure_model(client, name)
+        model = _log_bundle(run_id, folder)
+        version = client.create_model_version(
+            name, model.model_uri, run_id, tags=dict(tags), model_id=model.model_id
+        )
+    except MlflowException as error:
+        raise RegistryError(f"the bundle could not be registered: {error}") from error
+    return str(version.version)
+
+
+def version_of_run(client: Any, name: str, run_id: str) -> str | None:
+    """The ready version that a run registered."""
+    found = client.search_model_versions(f"name = '{name}' and run_id = '{run_id}'")
+    ready = [version for version in found if version.status == "READY"]
+    return str(ready[0].version) if ready else None
+
+
+def _ensure_model(client: Any, name: str) -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.get_registered_model(name)
+    except MlflowException:
+        client.create_registered_model(
+            name, description="Fraud detection bundles: model, calibrator, policy, golden rows"
+        )
+
+
+def _log_bundle(run_id: str, folder: Path) -> Any:
+    """An MLflow model without pickles: a loader module and a folder of native files."""
+    from mlflow.models import infer_signature
+
+    import mlflow
+
+    golden = json.loads((folder / "golden.json").read_text())
+    names = json.loads((folder / "bundle.json").read_text())["feature_names"]
+    import numpy as np
+    import pandas as pd
+
+    sample = pd.DataFrame(np.array(golden["values"], dtype=float), columns=names)
+    signature = infer_signature(sample, np.array(golden["scores"]))
+    with mlflow.start_run(run_id=run_id):
+        return mlflow.pyfunc.log_model(
+            name=BUNDLE_ARTIFACT,
+            loader_module="models.serving_flavour",
+            data_path=str(folder),
+            signature=signature,
+            pip_requirements=["fraud-detection-platform"],
+        )
