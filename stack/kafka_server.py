@@ -98,7 +98,8 @@ def _prepare(layout: Layout, cancelled: Callable[[], bool]) -> None:
 
 
 def _format(layout: Layout, cancelled: Callable[[], bool]) -> None:
-    cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    # An id that begins with a dash would be taken for an option.
+    cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "_")
     properties = str(_properties_path(layout))
     layout.data("kafka").mkdir(parents=True, exist_ok=True)
     run_command(
