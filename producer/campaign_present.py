@@ -19,6 +19,7 @@ from producer.campaign import (
 from producer.cardholders import whereabouts
 from producer.day import Purchases
 from producer.habits import Scene
+from producer.merchants import ONLINE
 from producer.spec import DAY_US
 
 
@@ -31,7 +32,7 @@ class LostOrStolen:
     """
 
     name: str = "lost_or_stolen"
-    share: float = 0.22
+    share: float = 0.17
     size: float = 5.5
 
     def strike(
@@ -40,7 +41,7 @@ class LostOrStolen:
         """One victim."""
         victim = pick(1)
         owner = np.repeat(np.arange(len(victim)), rng.integers(3, 9))
-        gap = rng.exponential(60.0 * rng.uniform(8, 50), len(owner)) + 120.0
+        gap = rng.exponential(60.0 * rng.uniform(3, 15), len(owner)) + 90.0
         city = whereabouts(scene.spec, scene.holders, day)[victim][owner]
         loot = Loot(
             event_us=moment(scene, day, rng, len(victim))[owner] + steps(owner, gap),
@@ -62,7 +63,7 @@ class SkimmedMerchant:
     """
 
     name: str = "skimmed_merchant"
-    share: float = 0.22
+    share: float = 0.15
     size: float = 18.0
 
     def strike(
@@ -84,6 +85,38 @@ class SkimmedMerchant:
             city=city,
             scale=np.full(len(owner), 1.15),
             device=fresh_devices(len(victims), rng)[owner],
+        )
+        return rob(scene, loot, rng)
+
+
+@dataclass(frozen=True, slots=True)
+class ImpossibleTravel:
+    """A clone is used over the counter in a far city while the holder goes on spending at home.
+
+    Evidence: one to four purchases too far from the holder's last one to have got there in time.
+    """
+
+    name: str = "impossible_travel"
+    share: float = 0.08
+    size: float = 2.5
+
+    def strike(
+        self, scene: Scene, day: int, pick: VictimPicker, rng: np.random.Generator
+    ) -> Purchases:
+        """One victim."""
+        victim = pick(1)
+        owner = np.repeat(np.arange(len(victim)), rng.integers(1, 5))
+        here = whereabouts(scene.spec, scene.holders, day)[victim]
+        elsewhere = thief_cities(here, rng, near=0.0)
+        far = np.where(elsewhere == here, (here + ONLINE // 2) % ONLINE, elsewhere)
+        loot = Loot(
+            event_us=moment(scene, day, rng, len(victim))[owner]
+            + steps(owner, rng.exponential(1_500.0, len(owner)) + 90.0),
+            account=victim[owner],
+            merchant=resale_shops(far[owner], scene, rng, tries=2),
+            city=far[owner],
+            scale=np.full(len(owner), 1.1),
+            device=np.zeros(len(owner), dtype=np.int64),
         )
         return rob(scene, loot, rng)
 

@@ -31,7 +31,7 @@ class CardTesting:
     """
 
     name: str = "card_testing"
-    share: float = 0.22
+    share: float = 0.20
     size: float = 11.0
 
     def strike(
@@ -71,7 +71,7 @@ class AccountTakeover:
     """
 
     name: str = "account_takeover"
-    share: float = 0.22
+    share: float = 0.18
     size: float = 4.0
 
     def strike(

@@ -29,10 +29,13 @@ from producer.day import (
 from producer.merchants import ONLINE, Merchants
 from producer.places import utc_offsets_minutes
 from producer.spec import DAY_US, SECOND_US, Stream, WorldSpec
+from producer.subscriptions import subscription_dues
 
 CONTACTLESS_LIMIT_MINOR = 5_000
 _FAVOURITE_SHARE = 0.66
-_SPREE_SHARE = 0.012
+_SPREE_SHARE = 0.009
+BESIDES_PLANNED = 1.09
+"""All purchases per planned one: sprees, subscriptions, refunds and retries come on top."""
 _REFUND_SHARE = 0.008
 _RETRY_SHARE = 0.006
 _PRICE_DRIFT_PER_DAY = 0.03 / 365
@@ -57,8 +60,12 @@ def honest_purchases(scene: Scene, day: int) -> Purchases:
     account = np.concatenate([planned, spree_account])
     is_spree = np.arange(len(account)) >= len(planned)
     merchant = _merchants_for(scene, account, city_now, is_spree, day, rng)
-    event_us = _event_us(scene.spec, day, np.concatenate([seconds, spree_seconds]))
+    seconds = np.concatenate([seconds, spree_seconds])
+    seconds = _within_opening_hours(scene.merchants, merchant, seconds, city_now[account], rng)
+    event_us = _event_us(scene.spec, day, seconds)
     honest = _checkout(scene, event_us, account, merchant, city_now, day, rng)
+    dues = subscription_dues(scene.spec, scene.merchants, scene.holders, day)
+    honest = concatenate([honest, dues])
     return _with_echoes(honest, scene.spec.start_us + (day + 1) * DAY_US, rng)
 
 
@@ -122,6 +129,23 @@ def _merchants_for(
     within_reach = merchants.is_online[favourite] | (merchants.city[favourite] == city_now[account])
     share = np.where(is_spree, 0.15, _FAVOURITE_SHARE)
     return np.where((rng.random(size) < share) & within_reach, favourite, found)
+
+
+def _within_opening_hours(
+    merchants: Merchants,
+    merchant: NDArray[np.int64],
+    utc_seconds: NDArray[np.float64],
+    city: NDArray[np.int64],
+    rng: np.random.Generator,
+) -> NDArray[np.float64]:
+    """Move visits to closed shops to a time, the same UTC day, when they are open."""
+    offset = utc_offsets_minutes()[city] * 60.0
+    hour = (utc_seconds + offset) % 86_400.0 / 3600.0
+    opens, closes = merchants.opens[merchant], merchants.closes[merchant]
+    closed = (hour < opens) | (hour >= closes)
+    local = opens + rng.random(len(hour)) * (closes - opens)
+    moved: NDArray[np.float64] = np.where(closed, (local * 3600 - offset) % 86_400.0, utc_seconds)
+    return moved
 
 
 def _event_us(spec: WorldSpec, day: int, seconds: NDArray[np.float64]) -> NDArray[np.int64]:

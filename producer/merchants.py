@@ -18,7 +18,8 @@ class Merchants:
     """Columns over all merchants, ordered by `group`: a city's index, or ONLINE.
 
     `median_minor` and `sigma` give the price distribution; `cumulative` is the running sum of
-    `popularity`, from which draws within a group are made; `city` is where the shop or its seat is.
+    `popularity`, from which draws within a group are made; `city` is where the shop or its seat is;
+    `opens` and `closes` are local hours.
     """
 
     ids: NDArray[np.object_]
@@ -27,6 +28,8 @@ class Merchants:
     category: NDArray[np.int64]
     median_minor: NDArray[np.float64]
     sigma: NDArray[np.float64]
+    opens: NDArray[np.float64]
+    closes: NDArray[np.float64]
     popularity: NDArray[np.float64]
     cumulative: NDArray[np.float64]
 
@@ -88,6 +91,8 @@ def make_merchants(spec: WorldSpec) -> Merchants:
         category=category,
         median_minor=column("median_minor")[category] * np.exp(rng.normal(0, 0.35, size)),
         sigma=column("sigma")[category],
+        opens=np.where(group == ONLINE, 0.0, column("opens")[category]),
+        closes=np.where(group == ONLINE, 24.0, column("closes")[category]),
         popularity=popularity,
         cumulative=np.cumsum(popularity),
     )

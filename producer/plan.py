@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from producer.campaign import Campaign
-from producer.cardholders import MEAN_PER_DAY
 from producer.day import Purchases, concatenate
 from producer.delays import UNREPORTED, draw_source, report_times
-from producer.habits import Scene
+from producer.habits import BESIDES_PLANNED, Scene
 from producer.spec import DAY_US, HOUR_US, Stream
 
 _REST_DAYS = 45
@@ -71,7 +70,10 @@ class Plan:
 
     def _plan_day(self, day: int) -> None:
         rng = self.scene.spec.rng(Stream.CAMPAIGNS, day)
-        wanted = self.scene.spec.fraud_rate * self.scene.spec.cards * MEAN_PER_DAY * 1.08
+        holders = self.scene.holders
+        honest = holders.per_day[holders.is_active(day)].sum() * BESIDES_PLANNED
+        rate = self.scene.spec.fraud_rate
+        wanted = honest * rate / (1.0 - rate)
         for number, campaign in enumerate(self.campaigns):
             for _ in range(rng.poisson(wanted * campaign.share / campaign.size)):
                 loot = campaign.strike(self.scene, day, _Picker(self, day, rng), rng)

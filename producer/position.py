@@ -82,7 +82,7 @@ def _checked(world: WorldSettings, first: Sent) -> WorldSpec:
     spec = spec_from(world, first.start_day)
     if spec.fingerprint != first.fingerprint:
         raise SettingsError(
-            "the topic holds a world made with other seed, sizes or rates than the settings name",
+            "the topic holds a world made with another seed, size, rate or version of this code",
             value=first.fingerprint,
             remedy="Restore world.* in config/config.yaml, or empty it with `fraud down --wipe`",
         )

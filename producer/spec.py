@@ -13,6 +13,9 @@ HOUR_US = 3_600_000_000
 MINUTE_US = 60_000_000
 SECOND_US = 1_000_000
 
+WORLD_VERSION = 2
+"""Raised when a change of this code changes the bytes of a world: a topic never mixes two."""
+
 
 class Stream(IntEnum):
     """One independent source of random numbers per concern, so that adding one moves no other."""
@@ -46,7 +49,7 @@ class WorldSpec:
     @property
     def fingerprint(self) -> str:
         """Eight hex digits that differ when any number above does; part of every transaction id."""
-        text = repr(sorted(asdict(self).items()))
+        text = f"{WORLD_VERSION}/{sorted(asdict(self).items())!r}"
         return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
 
     def rng(self, stream: Stream, *key: int) -> np.random.Generator:
