@@ -1,7 +1,7 @@
 """Kafka clients made from settings, and bounded reads of a topic."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +41,8 @@ def client_config(kafka: KafkaSettings, **extra: Any) -> dict[str, Any]:
         "bootstrap.servers": kafka.broker,
         "security.protocol": kafka.security_protocol,
         "broker.address.family": "v4",
+        # Failures come as errors; the library's own log would repeat them 20 times a second.
+        "log_level": 1,
     }
     if kafka.security_protocol.startswith("SASL"):
         password = kafka.sasl_password.get_secret_value() if kafka.sasl_password else ""
@@ -84,14 +86,16 @@ def full_ranges(
     Raises:
         BrokerError: the broker cannot be reached, or the topic does not exist.
     """
-    consumer = make_reader(kafka)
+    errors: list[KafkaError] = []
+    consumer = make_reader(kafka, error_cb=errors.append)
     try:
         return [
             OffsetRange(topic, partition, *_watermarks(consumer, topic, partition, timeout_seconds))
             for partition in _partitions(consumer, topic, timeout_seconds)
         ]
     except KafkaException as error:
-        raise _unreachable(consumer, error) from error
+        consumer.poll(0)
+        raise _unreachable(kafka, (*errors, error.args[0])) from error
     finally:
         consumer.close()
 
@@ -128,11 +132,17 @@ def _watermarks(
             return marks
 
 
-def _unreachable(consumer: Consumer, error: KafkaException) -> BrokerError:
+def _unreachable(kafka: KafkaSettings, errors: Sequence[KafkaError]) -> BrokerError:
+    """The most telling of `errors`: a refused login before the time-out that it led to."""
+    refused = [error for error in errors if error.code() in _REFUSED]
     return BrokerError(
-        f"Kafka did not answer: {error.args[0].str()}",
+        f"Kafka did not answer: {(refused or list(errors))[0].str()}",
+        value=kafka.broker,
         remedy="Check KAFKA_BROKER and the KAFKA_* credentials; locally, run `fraud status`",
     )
+
+
+_REFUSED = (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError._SSL)
 
 
 def read_range(
@@ -152,18 +162,18 @@ def read_range(
         return
     consumer = make_reader(kafka)
     try:
-        _refuse_expired(consumer, span)
+        _refuse_expired(kafka, consumer, span)
         consumer.assign([TopicPartition(span.topic, span.partition, span.start)])
         yield from _poll_until(consumer, span, batch_size, stall_seconds)
     finally:
         consumer.close()
 
 
-def _refuse_expired(consumer: Consumer, span: OffsetRange) -> None:
+def _refuse_expired(kafka: KafkaSettings, consumer: Consumer, span: OffsetRange) -> None:
     try:
         low, high = _watermarks(consumer, span.topic, span.partition, 10.0)
     except KafkaException as error:
-        raise _unreachable(consumer, error) from error
+        raise _unreachable(kafka, error.args[:1]) from error
     if span.start < low or span.end > high:
         raise OffsetsExpiredError(
             f"{span.topic}-{span.partition} holds offsets {low} to {high}",

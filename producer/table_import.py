@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
+from contracts.kafka import full_ranges
 from contracts.settings import KafkaSettings, Settings
 from producer.pace import AtOnce, Pace, SteadyRate, TimeLapse
 from producer.publisher import Publisher, Stop, new_stop, open_publisher
@@ -63,6 +64,8 @@ def import_table(
     """
     began = time.monotonic()
     mapping = load_mapping(options.mapping)
+    if not options.dry_run:
+        _refuse_missing_topics(settings.kafka)
     with tempfile.TemporaryDirectory(prefix="fraud-import-") as folder:
         total = options.limit or count_rows(options.file)
         spool = fill_spool(
@@ -79,6 +82,12 @@ def import_table(
             job = _Job(settings.kafka, options, mapping, spool, selection, wall)
             report = job.publish(report, progress, stop or new_stop())
     return replace(report, seconds=round(time.monotonic() - began, 3))
+
+
+def _refuse_missing_topics(kafka: KafkaSettings) -> None:
+    """Before the file is read, which may take a while."""
+    for topic in (kafka.topic, kafka.labels_topic):
+        full_ranges(kafka, topic)
 
 
 @dataclass(frozen=True, slots=True)
