@@ -17,17 +17,15 @@ def register(app: typer.Typer) -> None:
 
 def doctor() -> None:
     """Examine this machine: what is wrong, and how to mend it."""
-    from rich.console import Console
-
     from cli.root import checkout_root
-    from cli.stack_views import findings_table
+    from cli.stack_views import findings_table, wide_console
     from contracts.settings import load_settings
     from stack.bring_up import wanted_layout
     from stack.doctor import examine
 
     load_settings(checkout_root())
     findings = examine(wanted_layout(checkout_root()))
-    Console().print(findings_table(findings))
+    wide_console().print(findings_table(findings))
     if not all(finding.is_well for finding in findings):
         raise typer.Exit(2)
 
@@ -56,14 +54,19 @@ def down(
     from rich.console import Console
 
     from cli.root import checkout_root
-    from stack.bring_down import bring_down
-    from stack.bring_up import open_context
+    from contracts.errors import SettingsError
+    from stack.bring_down import bring_down, bring_down_strays
+    from stack.bring_up import open_context, recorded_layout
 
     if wipe and not yes and sys.stdin.isatty():
         typer.confirm("Remove all data of this checkout's stack?", abort=True)
     console = Console(highlight=False)
     with console.status("stopping") as spinner:
-        bring_down(open_context(checkout_root()), wipe=wipe, say=spinner.update)
+        try:
+            bring_down(open_context(checkout_root()), wipe=wipe, say=spinner.update)
+        except SettingsError as error:
+            console.print(f"The settings are wrong, so processes are found by name: {error}")
+            bring_down_strays(recorded_layout(checkout_root()), wipe=wipe, say=spinner.update)
     console.print("The stack is down" + (" and its data is gone." if wipe else "."))
 
 
@@ -83,15 +86,13 @@ def restart(service: Annotated[str, typer.Argument(help="A service of `fraud sta
 
 def status() -> None:
     """Show every service: state, pid, memory, port, URL, log."""
-    from rich.console import Console
-
     from cli.root import checkout_root
-    from cli.stack_views import status_table
+    from cli.stack_views import status_table, wide_console
     from stack.bring_up import open_context
     from stack.status import stack_status
 
     context = open_context(checkout_root())
-    Console().print(status_table(context, stack_status(context)))
+    wide_console().print(status_table(context, stack_status(context)))
 
 
 def logs(

@@ -25,6 +25,12 @@ def findings_table(findings: Sequence["Finding"]) -> Table:
     return table
 
 
+def wide_console() -> Console:
+    """A console whose tables are not folded to 80 columns when their output goes to a file."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=180)
+
+
 def status_table(context: "Context", rows: Sequence["ServiceStatus"]) -> Table:
     """What `fraud status` shows; memory is the service's share (PSS)."""
     table = Table(box=None, pad_edge=False, show_footer=True)

@@ -1,31 +1,25 @@
 """`up`: supervisor first, then every service as soon as what it needs is healthy."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from contracts.errors import StackError
 from contracts.settings import load_settings
 from stack import supervision
-from stack.airflow_objects import create_airflow_objects
 from stack.bring_down import end_everything
-from stack.credentials import OFFSET, ensure_local_env, recorded, wanted_offset
-from stack.databases import create_databases, migrate_airflow
-from stack.doctor import refuse_taken_ports
-from stack.experiment import create_experiment
-from stack.health import Check, checks
-from stack.jars import fetch_jars
+from stack.credentials import OFFSET, SECRETS, ensure_local_env, recorded, wanted_offset
+from stack.doctor import refuse_unfit
+from stack.interrupts import uninterrupted
 from stack.layout import Layout
 from stack.locking import exclusive
+from stack.plan import plan
 from stack.processes import end_all, strays
-from stack.service import Context, Service
+from stack.service import Context
 from stack.services import services
-from stack.steps import Control, Reporter, Step, run_steps
-from stack.supervision import Supervisor, connect
-from stack.topics import create_topics
-from stack.waiting import wait_until_ready
-
-HEALTHY_WITHIN_SECONDS = 180.0
+from stack.steps import Reporter, run_steps
+from stack.supervision import connect
 
 
 def open_context(root: Path, environ: Mapping[str, str] = os.environ) -> Context:
@@ -34,9 +28,13 @@ def open_context(root: Path, environ: Mapping[str, str] = os.environ) -> Context
     Raises:
         SettingsError: the settings are wrong.
     """
-    secrets = recorded(root)
-    offset = secrets.get(OFFSET) or str(wanted_offset(root, environ))
-    return Context(Layout(root, int(offset)), load_settings(root, environ), secrets)
+    secrets = dict.fromkeys(SECRETS, "") | recorded(root)
+    return Context(recorded_layout(root, environ), load_settings(root, environ), secrets)
+
+
+def recorded_layout(root: Path, environ: Mapping[str, str] = os.environ) -> Layout:
+    """The paths and ports of the last start, or of the next when there was none."""
+    return Layout(root, int(recorded(root).get(OFFSET) or wanted_offset(root, environ)))
 
 
 def wanted_layout(root: Path, environ: Mapping[str, str] = os.environ) -> Layout:
@@ -60,12 +58,29 @@ def bring_up(root: Path, reporter: Reporter) -> Context:
     """
     layout = wanted_layout(root)
     before = open_context(root)
-    with exclusive(before.layout):
+    with exclusive(before.layout), disk_trouble_told(root):
         if connect(before).is_running():
             _refuse_moving(before, layout.offset)
             run_steps(plan(before, connect(before)), reporter)
             return before
         return _start_afresh(layout, reporter)
+
+
+@contextmanager
+def disk_trouble_told(root: Path) -> Iterator[None]:
+    """A full or read-only disk is a known problem, not a crash.
+
+    Raises:
+        StackError: in place of an `OSError` of the file system.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise StackError(
+            f"the disk refused: {error.strerror or error}",
+            value=str(error.filename or root),
+            remedy="Make room, or check who owns the checkout's files; then run the command again",
+        ) from error
 
 
 def _refuse_moving(running: Context, offset: int) -> None:
@@ -79,7 +94,7 @@ def _refuse_moving(running: Context, offset: int) -> None:
 
 def _start_afresh(layout: Layout, reporter: Reporter) -> Context:
     end_all(strays(layout))
-    refuse_taken_ports(layout)
+    refuse_unfit(layout)
     secrets = ensure_local_env(layout)
     context = Context(layout, load_settings(layout.root), secrets)
     supervision.write_configuration(context, services(context))
@@ -87,48 +102,7 @@ def _start_afresh(layout: Layout, reporter: Reporter) -> Context:
         supervision.launch(context)
         run_steps(plan(context, connect(context)), reporter)
     except BaseException:
-        end_everything(context)
+        with uninterrupted():
+            end_everything(context)
         raise
     return context
-
-
-def plan(context: Context, supervisor: Supervisor) -> list[Step]:
-    """Services and initialisation as steps; every step is safe to repeat."""
-    gates = checks(context)
-    started = [
-        _service_step(service, supervisor, gates[service.name])
-        for service in services(context)
-        if not service.on_demand
-    ]
-    return [*started, *_initialisation(context)]
-
-
-def _initialisation(context: Context) -> list[Step]:
-    return [
-        Step("jars", (), lambda c: fetch_jars(context.layout, c.say, c.cancelled)),
-        Step("databases", ("postgres",), lambda c: create_databases(context, c.cancelled)),
-        Step("airflow database", ("databases",), lambda c: migrate_airflow(context, c.cancelled)),
-        Step("topics", ("kafka",), lambda c: create_topics(context.settings.kafka)),
-        Step("experiment", ("mlflow",), lambda c: create_experiment(context)),
-        Step("airflow objects", ("airflow-api-server",), lambda c: create_airflow_objects(context)),
-    ]
-
-
-def _service_step(service: Service, supervisor: Supervisor, gate: Check) -> Step:
-    return Step(service.name, service.needs, _starter(service, supervisor, gate))
-
-
-def _starter(service: Service, supervisor: Supervisor, gate: Check) -> Callable[[Control], None]:
-    def start(control: Control) -> None:
-        if supervisor.processes()[service.name].pid == 0:
-            service.prepare(control.cancelled)
-            supervisor.start(service.name)
-        wait_until_ready(
-            service.name,
-            gate,
-            timeout_seconds=HEALTHY_WITHIN_SECONDS,
-            cancelled=control.cancelled,
-            say=control.say,
-        )
-
-    return start

@@ -17,6 +17,7 @@ from stack.processes import Holder, holders, strays
 MINIMUM_JAVA = 17
 MINIMUM_FREE_MEMORY_GB = 4.0
 MINIMUM_FREE_DISK_GB = 5.0
+RUNNING_DISK_GB = 2.0
 GIGABYTE = 1e9
 
 
@@ -41,7 +42,7 @@ def examine(layout: Layout) -> list[Finding]:
         java_finding(read_java_version),
         *port_findings(layout, holders(_ports(layout)), {p.pid for p in strays(layout)}),
         memory_finding(psutil.virtual_memory().available / GIGABYTE, bool(strays(layout))),
-        disk_finding(shutil.disk_usage(layout.root).free / GIGABYTE),
+        disk_finding(free_disk_gb(layout)),
     ]
 
 
@@ -113,15 +114,28 @@ def _taken(layout: Layout, name: str, holder: Holder) -> Finding:
     )
 
 
-def refuse_taken_ports(layout: Layout) -> None:
-    """Stop before anything starts when a port is in use.
+def refuse_unfit(layout: Layout) -> None:
+    """Stop before anything starts: no Java, a port in use, no room on the disk.
+
+    Memory is left to `fraud doctor`: what is free now says little of a machine that can swap.
 
     Raises:
-        StackError: names the ports and who holds them.
+        StackError: names what is wrong and, of a port, who holds it.
     """
-    bad = [f for f in port_findings(layout, holders(_ports(layout)), set()) if not f.is_well]
+    findings = (
+        java_finding(read_java_version),
+        *port_findings(layout, holders(_ports(layout)), set()),
+        disk_finding(free_disk_gb(layout), needed_gb=RUNNING_DISK_GB),
+    )
+    bad = [finding for finding in findings if not finding.is_well]
     if bad:
-        raise StackError("; ".join(finding.detail for finding in bad), remedy=bad[0].remedy)
+        causes = "; ".join(f"{finding.subject}: {finding.detail}" for finding in bad)
+        raise StackError(causes, remedy=bad[0].remedy)
+
+
+def free_disk_gb(layout: Layout) -> float:
+    """Free space where the checkout is, in gigabytes."""
+    return shutil.disk_usage(layout.root).free / GIGABYTE
 
 
 def _ports(layout: Layout) -> set[int]:
@@ -138,10 +152,10 @@ def memory_finding(free_gb: float, is_running: bool) -> Finding:
     )
 
 
-def disk_finding(free_gb: float) -> Finding:
+def disk_finding(free_gb: float, needed_gb: float = MINIMUM_FREE_DISK_GB) -> Finding:
     """Free disk space at the checkout, in gigabytes."""
     shown = f"{free_gb:.1f} GB free"
-    if free_gb >= MINIMUM_FREE_DISK_GB:
+    if free_gb >= needed_gb:
         return Finding("Disk", shown)
     remedy = "Make room, or move the checkout to a larger disk"
-    return Finding("Disk", f"{shown}, {MINIMUM_FREE_DISK_GB:.0f} GB needed", remedy)
+    return Finding("Disk", f"{shown}, {needed_gb:.0f} GB needed", remedy)

@@ -1,13 +1,12 @@
 """MLflow's experiment."""
 
+from contracts.settings import MlflowSettings
 from stack.health import ask_json
-from stack.service import Context
 from stack.waiting import NotReady
 
 
-def create_experiment(context: Context) -> None:
+def create_experiment(mlflow: MlflowSettings) -> None:
     """MLflow's experiment, if there is none of that name."""
-    mlflow = context.settings.mlflow
     api = f"{mlflow.tracking_uri}/api/2.0/mlflow/experiments"
     try:
         ask_json(f"{api}/get-by-name?experiment_name={mlflow.experiment}")

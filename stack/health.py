@@ -13,6 +13,7 @@ from confluent_kafka.admin import AdminClient
 from redis import Redis
 from redis.exceptions import RedisError
 
+from contracts.errors import StackError
 from contracts.kafka import client_config
 from stack.layout import HOST
 from stack.object_store import put_and_get
@@ -54,18 +55,35 @@ def _postgres(context: Context) -> None:
             connect_timeout=int(ASK_SECONDS),
         )
     except psycopg2.OperationalError as error:
+        _refuse_lost_password(str(error))
         raise NotReady(str(error).strip().splitlines()[0]) from error
     with connection, connection.cursor() as cursor:
         cursor.execute("SELECT 1")
     connection.close()
 
 
+def _refuse_lost_password(answer: str) -> None:
+    if "password authentication failed" in answer:
+        raise StackError(
+            "Postgres's data was made with another password than .fraud/local.env holds",
+            remedy="Put the old file back, or start afresh: `fraud down --wipe`, then `fraud up`",
+        )
+
+
 def _kafka(context: Context) -> None:
-    quiet = {"log_level": 0, "socket.timeout.ms": int(ASK_SECONDS * 1000)}
+    heard: list[str] = []
+    options = {
+        "log_level": 0,
+        "socket.timeout.ms": int(ASK_SECONDS * 1000),
+        # A refused login is told only here; the call itself just times out.
+        "error_cb": lambda error: heard.append(error.str()),
+    }
+    admin = AdminClient(client_config(context.settings.kafka, **options))
     try:
-        AdminClient(client_config(context.settings.kafka, **quiet)).list_topics(timeout=ASK_SECONDS)
+        admin.list_topics(timeout=ASK_SECONDS)
     except KafkaException as error:
-        raise NotReady(f"no metadata: {error.args[0].str()}") from error
+        admin.poll(0)
+        raise NotReady(f"no metadata: {(heard or [error.args[0].str()])[0]}") from error
 
 
 def _redis(url: str) -> None:

@@ -1,6 +1,7 @@
 """Kafka as one KRaft node: broker and controller in one Java process."""
 
 import base64
+import shutil
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -57,15 +58,15 @@ def kafka(context: Context) -> Service:
     )
 
 
-def server_properties(layout: Layout) -> str:
-    """The broker's configuration, with the checkout's ports and data folder."""
+def server_properties(layout: Layout, data: Path) -> str:
+    """The broker's configuration, with the checkout's ports."""
     controller = f"{HOST}:{layout.port('kafka-controller')}"
     broker = f"PLAINTEXT://{HOST}:{layout.port('kafka')}"
     own = {
         "listeners": f"{broker},CONTROLLER://{controller}",
         "advertised.listeners": broker,
         "controller.quorum.voters": f"1@{controller}",
-        "log.dirs": str(layout.data("kafka")),
+        "log.dirs": str(data),
     }
     return "".join(f"{name}={value}\n" for name, value in {**BROKER_PROPERTIES, **own}.items())
 
@@ -91,21 +92,26 @@ def _logging_path(layout: Layout) -> Path:
 
 def _prepare(layout: Layout, cancelled: Callable[[], bool]) -> None:
     layout.run.mkdir(parents=True, exist_ok=True)
-    _properties_path(layout).write_text(server_properties(layout), encoding="utf-8")
+    data, properties = layout.data("kafka"), _properties_path(layout)
+    properties.write_text(server_properties(layout, data), encoding="utf-8")
     _logging_path(layout).write_text(LOGGING, encoding="utf-8")
-    if not (layout.data("kafka") / "meta.properties").exists():
+    if not data.exists():
         _format(layout, cancelled)
 
 
 def _format(layout: Layout, cancelled: Callable[[], bool]) -> None:
-    # An id that begins with a dash would be taken for an option.
-    cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "_")
-    properties = str(_properties_path(layout))
-    layout.data("kafka").mkdir(parents=True, exist_ok=True)
+    cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    scratch = layout.data(".kafka.part")
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(parents=True)
+    properties = layout.run / "kafka-format.properties"
+    properties.write_text(server_properties(layout, scratch), encoding="utf-8")
+    command = [*_java(layout), "kafka.tools.StorageTool", "format"]
     run_command(
-        [*_java(layout), "kafka.tools.StorageTool", "format", "-t", cluster, "-c", properties],
+        [*command, "-t", cluster, "-c", str(properties)],
         doing="formatting Kafka's data folder",
         log=layout.logs / "kafka.log",
         remedy="See the log; then run `fraud up` again",
         cancelled=cancelled,
     )
+    scratch.rename(layout.data("kafka"))

@@ -92,6 +92,7 @@ def unprivileged() -> tuple[str, ...]:
 def _initialise(context: Context, cancelled: Callable[[], bool]) -> None:
     data = context.layout.data("postgres")
     if data.exists():
+        # After a crash the number in it may be another program's by now.
         (data / "postmaster.pid").unlink(missing_ok=True)
         return
     scratch = data.with_name(f".{data.name}.part")

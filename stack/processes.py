@@ -87,7 +87,11 @@ def holders(ports: set[int]) -> dict[int, Holder]:
 
 
 def _listeners() -> Iterator[tuple[int, Holder]]:
-    for connection in psutil.net_connections(kind="tcp"):
+    try:
+        connections = psutil.net_connections(kind="tcp")
+    except psutil.AccessDenied:
+        return  # macOS shows them to root only: a taken port is then told by the service itself
+    for connection in connections:
         if connection.status == psutil.CONN_LISTEN and connection.laddr:
             yield connection.laddr.port, Holder(connection.pid, _name(connection.pid))
 

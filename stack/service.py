@@ -26,7 +26,8 @@ class Service:
     """A program under supervision.
 
     `needs` names the steps that must be done before it starts; `prepare` writes its files.
-    On-demand services are started by a command or a DAG, not by `fraud up`.
+    On-demand services are started by a command or a DAG, not by `fraud up`. Remote ones are not
+    ours: the settings point elsewhere, and `fraud up` only asks whether they answer.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Service:
     listeners: tuple[str, ...] = ()
     url: str = ""
     on_demand: bool = False
+    is_remote: bool = False
     stop_signal: str = "TERM"
     stop_seconds: int = 10
     stop_as_group: bool = True

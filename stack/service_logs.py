@@ -30,6 +30,12 @@ def tail(path: Path, lines: int) -> list[str]:
         return [line.rstrip("\n") for line in deque(file, maxlen=lines)]
 
 
+def last_words(layout: Layout, service: str) -> str:
+    """The last line that a service wrote."""
+    lines = [line.strip() for line in tail(log_path(layout, service), 20)]
+    return next((line for line in reversed(lines) if line), "nothing was written")
+
+
 def follow_log(path: Path, pause_seconds: float = 0.2) -> Iterator[str]:
     """Lines written from now on; goes on with the new file after a rotation."""
     position = path.stat().st_size

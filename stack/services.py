@@ -1,8 +1,10 @@
 """The table of services, in dependency order."""
 
+from dataclasses import replace
+
 from stack.airflow import airflow_services
 from stack.kafka_server import kafka
-from stack.layout import environment_bin
+from stack.layout import HOST, environment_bin
 from stack.postgres_server import postgres
 from stack.servers import mlflow, object_store, redis
 from stack.service import Context, Service
@@ -12,13 +14,25 @@ def services(context: Context) -> tuple[Service, ...]:
     """Every service of the stack; those on demand come last."""
     return (
         postgres(context),
-        object_store(context),
-        kafka(context),
-        redis(context),
-        mlflow(context),
+        *(_marked(context, make(context)) for make in (object_store, kafka, redis, mlflow)),
         *airflow_services(context),
         *_on_demand(context),
     )
+
+
+def _marked(context: Context, service: Service) -> Service:
+    """The service, or, when the settings name another address than ours, the remote one."""
+    settings = context.settings
+    address = {
+        "objectstore": settings.object_store.host,
+        "kafka": settings.kafka.broker,
+        "redis": settings.redis.url.rpartition("@")[2],
+        "mlflow": settings.mlflow.tracking_uri,
+    }[service.name]
+    ours = f"{HOST}:{context.layout.port(service.listeners[0])}"
+    if ours in address.replace("localhost", HOST):
+        return service
+    return replace(service, is_remote=True, url=address, listeners=(), needs=())
 
 
 def _on_demand(context: Context) -> tuple[Service, ...]:

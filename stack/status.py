@@ -39,6 +39,9 @@ def _known(context: Context) -> dict[str, ProcessInfo]:
 
 
 def _status(service: Service, process: ProcessInfo | None, gate: Check | None) -> ServiceStatus:
+    if service.is_remote and gate:
+        problem = _problem(gate)
+        return ServiceStatus(service, "unhealthy" if problem else "healthy", 0, 0, problem)
     if process is None or process.pid == 0:
         state = "stopped" if process is None else process.state.lower()
         return ServiceStatus(service, state, 0, 0, "")

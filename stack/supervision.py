@@ -9,19 +9,21 @@ import time
 import xmlrpc.client
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from http.client import HTTPException
+from http.client import HTTPConnection, HTTPException
 from typing import Any, cast
+from urllib.parse import quote
 
 from contracts.errors import StackError
+from contracts.settings import SupervisorSettings
 from stack.credentials import write_private
 from stack.layout import HOST, Layout, environment_bin
 from stack.processes import MARKER
 from stack.service import Context, Service
 
-USER = "fraud"
 LOG_BYTES = "10MB"
 LOG_BACKUPS = "3"
 STARTING_SECONDS = 15.0
+ANSWER_SECONDS = 10.0
 
 
 class UnreachableError(StackError):
@@ -39,11 +41,21 @@ class ProcessInfo:
     detail: str
 
 
+class _ImpatientTransport(xmlrpc.client.Transport):
+    """Gives up on a supervisor that accepts a connection and never answers."""
+
+    def make_connection(self, host: Any) -> HTTPConnection:
+        connection = super().make_connection(host)
+        connection.timeout = ANSWER_SECONDS
+        return connection
+
+
 class Supervisor:
     """The supervisor's XML-RPC interface; every call may raise `UnreachableError`."""
 
-    def __init__(self, url: str, password: str) -> None:
-        self._address = url.replace("http://", f"http://{USER}:{password}@") + "/RPC2"
+    def __init__(self, settings: SupervisorSettings) -> None:
+        login = f"{settings.user}:{quote(settings.password.get_secret_value(), safe='')}"
+        self._address = settings.url.replace("://", f"://{login}@", 1) + "/RPC2"
 
     def is_running(self) -> bool:
         """Whether it answers, with our password, and is not shutting down."""
@@ -85,7 +97,8 @@ class Supervisor:
     def _call(self, method: str, *arguments: Any) -> Any:
         # A connection per call: calls come from many threads, and a proxy serves only one.
         try:
-            with xmlrpc.client.ServerProxy(self._address) as server:
+            transport = _ImpatientTransport()
+            with xmlrpc.client.ServerProxy(self._address, transport=transport) as server:
                 return getattr(server.supervisor, method)(*arguments)
         except (OSError, HTTPException, xmlrpc.client.ProtocolError) as error:
             raise UnreachableError(
@@ -95,8 +108,7 @@ class Supervisor:
 
 def connect(context: Context) -> Supervisor:
     """The supervisor of this checkout, running or not."""
-    password = context.secrets.get("SUPERVISOR_PASSWORD", "")
-    return Supervisor(context.layout.url("supervisor"), password)
+    return Supervisor(context.settings.supervisor)
 
 
 def write_configuration(context: Context, services: Sequence[Service]) -> None:
@@ -124,14 +136,16 @@ def _sections(context: Context, services: Sequence[Service]) -> dict[str, dict[s
         },
         "inet_http_server": {
             "port": f"{HOST}:{layout.port('supervisor')}",
-            "username": USER,
-            "password": context.secrets["SUPERVISOR_PASSWORD"],
+            "username": _escaped(context.settings.supervisor.user),
+            "password": _escaped(context.settings.supervisor.password.get_secret_value()),
         },
         "rpcinterface:supervisor": {
             "supervisor.rpcinterface_factory": ("supervisor.rpcinterface:make_main_rpcinterface")
         },
     }
-    return sections | {f"program:{s.name}": _program(layout, s) for s in services}
+    return sections | {
+        f"program:{s.name}": _program(layout, s) for s in services if not s.is_remote
+    }
 
 
 def _program(layout: Layout, service: Service) -> dict[str, str]:
@@ -142,8 +156,10 @@ def _program(layout: Layout, service: Service) -> dict[str, str]:
         # `fraud up` starts each one when what it needs is healthy.
         "autostart": "false",
         "autorestart": "unexpected" if service.on_demand else "true",
-        "startsecs": "1",
-        "startretries": "1000000",
+        # An on-demand service that ends within these seconds failed to start; after some
+        # retries, each a second later than the last, it is left alone.
+        "startsecs": "3" if service.on_demand else "1",
+        "startretries": "5" if service.on_demand else "100",
         "stopsignal": service.stop_signal,
         "stopwaitsecs": str(service.stop_seconds),
         "stopasgroup": str(service.stop_as_group).lower(),

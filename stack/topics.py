@@ -9,16 +9,21 @@ from confluent_kafka.cimpl import NewTopic
 from contracts.errors import StackError
 from contracts.kafka import client_config
 from contracts.settings import KafkaSettings
+from stack.waiting import NotReady
 
 
 def create_topics(kafka: KafkaSettings) -> None:
     """Every topic of the platform that does not exist yet.
 
     Raises:
+        NotReady: the broker does not answer.
         StackError: a topic has another number of partitions; that is fixed for its life.
     """
     admin = AdminClient(client_config(kafka))
-    existing = admin.list_topics(timeout=10).topics
+    try:
+        existing = admin.list_topics(timeout=10).topics
+    except KafkaException as error:
+        raise NotReady(f"no metadata: {error.args[0].str()}") from error
     wanted = topic_table(kafka)
     for name in wanted.keys() & existing.keys():
         _refuse_other_partitions(name, len(existing[name].partitions), kafka.partitions)

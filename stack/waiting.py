@@ -19,6 +19,7 @@ def wait_until_ready(
     timeout_seconds: float,
     cancelled: Callable[[], bool] = lambda: False,
     say: Callable[[str], None] = lambda message: None,
+    remedy: str = "",
     clock: Callable[[], float] = time.monotonic,
     pause: Callable[[float], None] = time.sleep,
 ) -> None:
@@ -38,7 +39,7 @@ def wait_until_ready(
         if clock() >= deadline:
             raise StackError(
                 f"{name} is not healthy after {timeout_seconds:.0f} s: {reason}",
-                remedy=f"See `fraud logs {name}`",
+                remedy=remedy or f"See `fraud logs {name}`",
             )
         say(reason)
         pause(POLL_SECONDS)
