@@ -1,7 +1,56 @@
 """`fraud stream`: the Spark job and the direct consumer; `fraud dlq`."""
 
+import logging
+import signal
+import threading
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 
 def register(app: typer.Typer) -> None:
     """Add this module's commands to `app`."""
+    group = typer.Typer(help="Decide transactions as they arrive.", no_args_is_help=True)
+    group.command("run")(run)
+    app.add_typer(group, name="stream")
+
+
+def run(
+    master: Annotated[str, typer.Option(help="Spark master; default: the settings'.")] = "",
+    trigger: Annotated[
+        float, typer.Option(help="Seconds between batches; below 0: the settings'.")
+    ] = -1.0,
+    starting: Annotated[
+        str, typer.Option(help="Without a checkpoint: latest, snapshot, or JSON offsets.")
+    ] = "snapshot",
+    checkpoint: Annotated[Path | None, typer.Option(help="Folder of Spark's checkpoint.")] = None,
+) -> None:
+    """Decide every transaction with Spark until stopped."""
+    from cli.root import checkout_root, settings
+    from inference.spark_job import StreamOptions, run_stream
+
+    _log_to_stderr()
+    configured = settings()
+    state = checkout_root() / ".fraud"
+    options = StreamOptions(
+        checkpoint=checkpoint or state / "data" / "stream" / "checkpoint",
+        jars=state / "jars" / "spark",
+        master=master or configured.spark.master,
+        trigger_seconds=configured.spark.trigger_seconds if trigger < 0 else trigger,
+        starting=starting,
+    )
+    run_stream(configured, options, _stop_on_signals())
+
+
+def _log_to_stderr() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("py4j").setLevel(logging.WARNING)
+
+
+def _stop_on_signals() -> threading.Event:
+    """An event that SIGTERM and Ctrl-C set, so that the last batch ends in order."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop

@@ -63,3 +63,7 @@ class DataError(FraudError):
 
 class StackError(FraudError):
     """A local service is missing, will not start, or does not become healthy."""
+
+
+class StreamError(FraudError):
+    """The streaming job cannot start, or its query ended with a failure."""

@@ -1,0 +1,132 @@
+"""Model versions held by this process, and the thread that follows the champion.
+
+A new champion is loaded and tested beside the old one; only a version that passed is ever proposed.
+Whatever goes wrong, the old version stays, and the trouble is said once.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+from contracts.errors import BundleError, FraudError
+from contracts.settings import Settings
+from inference.ports import Model
+
+logger = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.5
+HELD_VERSIONS = 4
+
+
+class Registry(Protocol):
+    """Where champions come from."""
+
+    def champion_version(self) -> str | None:
+        """The version behind the alias, None when there is none; RegistryError if unreachable."""
+
+    def load(self, version: str) -> Model:
+        """Load a version and test it; RegistryError or BundleError when that fails."""
+
+
+class MlflowRegistry:
+    """The registry of the settings."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def champion_version(self) -> str | None:
+        """See `Registry`."""
+        from models.registry import champion_version
+
+        return champion_version(self._settings)
+
+    def load(self, version: str) -> Model:
+        """See `Registry`."""
+        from models.registry import load_bundle
+
+        bundle = load_bundle(self._settings, version)
+        bundle.self_test()
+        return bundle
+
+
+class ModelPool:
+    """Loaded versions by name; `champion` is the newest one that is ready."""
+
+    def __init__(self, registry: Registry, feature_hash: str) -> None:
+        self._registry = registry
+        self._feature_hash = feature_hash
+        self._held: dict[str, Model] = {}
+        self._loading = threading.Lock()
+        self._champion: Model | None = None
+        self._trouble = ""
+        self._stop = threading.Event()
+
+    @property
+    def champion(self) -> Model | None:
+        """What to propose for the next batch; None before the first champion."""
+        return self._champion
+
+    def get(self, version: str) -> Model:
+        """A version, loaded now unless it is held.
+
+        Raises:
+            RegistryError: it cannot be loaded.
+        """
+        with self._loading:
+            if version not in self._held:
+                self._hold(self._registry.load(version))
+            return self._held[version]
+
+    def _hold(self, model: Model) -> None:
+        if model.feature_hash != self._feature_hash:
+            raise BundleError(
+                f"model version {model.version} was made for feature set {model.feature_hash}",
+                value=self._feature_hash,
+                remedy="Run the code of that feature set, or train a model for this one",
+            )
+        self._held[model.version] = model
+        for version in list(self._held)[:-HELD_VERSIONS]:
+            del self._held[version]
+
+    def refresh(self) -> None:
+        """Look at the alias once; load and take over what it names, or keep what is there."""
+        try:
+            version = self._registry.champion_version()
+            if version is None or (self._champion and self._champion.version == version):
+                self._trouble = ""
+                return
+            self._champion = self.get(version)
+        except FraudError as error:
+            self._complain(str(error))
+            return
+        self._trouble = ""
+        logger.info("champion is version %s", version)
+
+    def _complain(self, trouble: str) -> None:
+        if trouble != self._trouble:
+            kept = self._champion.version if self._champion else "the fallback rules"
+            logger.warning("keeping %s: %s", kept, trouble)
+        self._trouble = trouble
+
+    def follow(self, *, poll_seconds: float = POLL_SECONDS) -> None:
+        """Refresh in the background until `close`."""
+        thread = threading.Thread(target=self._watch, args=(poll_seconds,), daemon=True)
+        thread.name = "champion-watch"
+        thread.start()
+
+    def _watch(self, poll_seconds: float) -> None:
+        while not self._stop.wait(poll_seconds):
+            survive(self.refresh)
+
+    def close(self) -> None:
+        """Stop the background refresh."""
+        self._stop.set()
+
+
+def survive(step: Callable[[], None]) -> None:
+    """Run one step of a background thread, which must outlive whatever it meets."""
+    try:
+        step()
+    except Exception:  # entry point of a thread: an unknown error may not end the watch
+        logger.exception("a background step failed; it is tried again")

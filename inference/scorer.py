@@ -1,0 +1,213 @@
+"""The one scorer: bytes in, decisions, rejections and alerts out, one partition's batch at a time.
+
+Order within a batch: read state and serve features, score, write the state's manifest, hand the
+answers back; the caller delivers them and only then commits its offsets. A crash between any two
+replays the batch from the same offset: states can be replayed from `committed_offset` on, so the
+features, and with the same model the bytes of the answers, are the same again.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from contracts.columns import ParsedTransactions, parse_transactions, with_source
+from contracts.errors import BrokerError, StateError, StoreError
+from contracts.messages import Tier
+from contracts.settings import KafkaSettings
+from features.definition import FEATURE_SET, FeatureSet
+from features.engine import FeatureMatrix
+from inference.decision_json import KINDS, DecisionColumns, encode_decisions
+from inference.ports import Features, Model
+from inference.reasons import ReasonMap, top_reasons
+from inference.records import Answers, SourceBatch
+from inference.rejects import encode_rejects
+from inference.rules import APPROVE, FallbackRules
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """Names of the topic that is read and of those that are written."""
+
+    transactions: str
+    scores: str
+    rejects: str
+    alerts: str | None
+
+    @classmethod
+    def of(cls, kafka: KafkaSettings) -> "Topics":
+        """The settings' topics; no alerts topic when copies are not wanted."""
+        alerts = kafka.alerts_topic if kafka.copy_alerts else None
+        return cls(kafka.topic, kafka.scores_topic, kafka.rejects_topic, alerts)
+
+
+class Scorer:
+    """Pure given events, state and model; remembers only which state it has ensured."""
+
+    def __init__(
+        self,
+        topics: Topics,
+        features: Features,
+        rules: FallbackRules,
+        *,
+        feature_set: FeatureSet = FEATURE_SET,
+    ) -> None:
+        self._topics = topics
+        self._features = features
+        self._rules = rules
+        self._feature_set = feature_set
+        self._reason_map = ReasonMap.of(feature_set)
+        self._next_offset: dict[int, int] = {}
+
+    def score(self, batch: SourceBatch, *, committed_offset: int, model: Model | None) -> Answers:
+        """Answer every record of a batch; offsets from `committed_offset` on may be fed again.
+
+        Without a model the rules decide, with the features beside for the record; without a store
+        they decide on the event alone.
+        """
+        answers = Answers()
+        if len(batch) == 0:
+            return answers
+        parsed = parse_transactions(batch.values)
+        events = _with_source(batch, parsed)
+        matrix = self._served(batch, events, committed_offset, answers)
+        if len(events):
+            self._decide(batch, parsed, events, matrix, model, answers)
+        self._reject(batch, parsed, answers)
+        return answers
+
+    def _served(
+        self, batch: SourceBatch, events: pa.Table, committed_offset: int, answers: Answers
+    ) -> FeatureMatrix | None:
+        try:
+            matrix = self._serve(batch, events, committed_offset)
+        except (StoreError, StateError, BrokerError) as error:
+            # The next batch's `ensure` brings the state up to date from Kafka.
+            logger.warning("partition %d falls back: %s", batch.partition, error)
+            answers.tally["store_failures"] += 1
+            return None
+        return matrix
+
+    def _serve(self, batch: SourceBatch, events: pa.Table, committed_offset: int) -> FeatureMatrix:
+        partition, first = batch.partition, int(batch.offsets[0])
+        if self._next_offset.pop(partition, None) != first:
+            self._features.ensure(partition, first)
+        try:
+            matrix = self._features.serve(
+                events, partition=partition, committed_offset=committed_offset
+            )
+        except StateError:
+            # Wiped or rebuilt since this process last looked: look, and try once more.
+            self._features.ensure(partition, first)
+            matrix = self._features.serve(
+                events, partition=partition, committed_offset=committed_offset
+            )
+        self._features.mark(partition, committed_offset, batch.next_offset)
+        self._next_offset[partition] = batch.next_offset
+        return matrix
+
+    def _decide(
+        self,
+        batch: SourceBatch,
+        parsed: ParsedTransactions,
+        events: pa.Table,
+        matrix: FeatureMatrix | None,
+        model: Model | None,
+        answers: Answers,
+    ) -> None:
+        if model is None or matrix is None:
+            decided = self._by_rules(events, matrix)
+        else:
+            decided = self._by_model(events, matrix, model)
+        encoded = encode_decisions(self._topics.transactions, batch.partition, events, decided)
+        rows = parsed.index.tolist()
+        keys = [batch.keys[row] for row in rows]
+        sent = [batch.sent[row] for row in rows]
+        answers.add(self._topics.scores, keys, encoded, sent)
+        self._alert(decided, keys, encoded, sent, answers)
+        _count(decided, answers)
+
+    def _by_model(self, events: pa.Table, matrix: FeatureMatrix, model: Model) -> DecisionColumns:
+        score = model.score(matrix.values)
+        decided = model.decide(
+            score, events["amount_minor"].to_numpy(), events["transaction_id"].to_pylist()
+        )
+        contributions = model.contributions(matrix.values)
+        return DecisionColumns(
+            score=score,
+            decision=decided.decision,
+            reasons=top_reasons(matrix.values, contributions, self._reason_map, "path"),
+            expected_loss_minor=decided.expected_loss_minor,
+            control=decided.control,
+            propensity=decided.propensity,
+            is_late=matrix.is_late,
+            is_duplicate=matrix.is_duplicate,
+            values=matrix.values,
+            model_version=model.version,
+            policy_version=model.policy_version,
+            feature_set=self._feature_set.hash,
+            tier=Tier.MODEL.value,
+        )
+
+    def _by_rules(self, events: pa.Table, matrix: FeatureMatrix | None) -> DecisionColumns:
+        ruled = self._rules.decide(events)
+        size = len(events)
+        unknown = np.zeros(size, dtype=np.bool_)
+        return DecisionColumns(
+            score=None,
+            decision=ruled.decision,
+            reasons=[[reason.as_json() for reason in row] for row in ruled.reasons],
+            expected_loss_minor=np.zeros(size, dtype=np.int64),
+            control=np.zeros(size, dtype=np.bool_),
+            propensity=np.ones(size),
+            is_late=unknown if matrix is None else matrix.is_late,
+            is_duplicate=unknown if matrix is None else matrix.is_duplicate,
+            values=None if matrix is None else matrix.values,
+            model_version=self._rules.version,
+            policy_version=self._rules.version,
+            feature_set=self._feature_set.hash,
+            tier=Tier.FALLBACK.value,
+        )
+
+    def _alert(
+        self,
+        decided: DecisionColumns,
+        keys: Sequence[bytes | None],
+        encoded: Sequence[bytes],
+        sent: Sequence[bytes | None],
+        answers: Answers,
+    ) -> None:
+        if self._topics.alerts is None:
+            return
+        rows = np.flatnonzero(decided.decision != APPROVE).tolist()
+        picked = [[column[row] for row in rows] for column in (keys, sent)]
+        answers.add(self._topics.alerts, picked[0], [encoded[row] for row in rows], picked[1])
+
+    def _reject(self, batch: SourceBatch, parsed: ParsedTransactions, answers: Answers) -> None:
+        rejected = encode_rejects(self._topics.transactions, batch, parsed.bad)
+        rows = [bad.index for bad in parsed.bad]
+        keys = [batch.keys[row] for row in rows]
+        answers.add(self._topics.rejects, keys, rejected, [batch.sent[row] for row in rows])
+        answers.tally["rejected"] += len(rejected)
+
+
+def _with_source(batch: SourceBatch, parsed: ParsedTransactions) -> pa.Table:
+    return with_source(
+        parsed.table,
+        np.full(len(parsed.index), batch.partition, dtype=np.int32),
+        batch.offsets[parsed.index],
+        batch.timestamps_us[parsed.index],
+    )
+
+
+def _count(decided: DecisionColumns, answers: Answers) -> None:
+    codes, counts = np.unique(decided.decision, return_counts=True)
+    for code, count in zip(codes.tolist(), counts.tolist(), strict=True):
+        answers.tally[KINDS[code]] += count
+    answers.tally[f"tier:{decided.tier}"] += len(decided.decision)
+    answers.tally["late"] += int(decided.is_late.sum())
+    answers.tally["duplicate"] += int(decided.is_duplicate.sum())

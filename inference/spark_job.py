@@ -1,0 +1,155 @@
+"""The streaming job: Kafka to Kafka through the scorer, by Spark's native source and sink.
+
+Per micro-batch: 1. Spark writes the batch's offsets to its checkpoint; 2. each task reads one
+partition's range, scores it and updates feature state; 3. the sink writes the answers; 4. Spark
+writes the commit. A crash before 4 replays the same batch with the same offsets, the same pinned
+model and features that state can give again: the answers are the same bytes, and readers keep the
+first.
+"""
+
+import json
+import logging
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from contracts.errors import StreamError
+from contracts.settings import Settings
+from inference.arrow_frames import ANSWER_DDL, SOURCE_COLUMNS
+from inference.progress import log_progress
+from inference.spark_session import connector_jars, kafka_options, open_session
+from inference.spark_worker import answer_task
+from inference.start_offsets import (
+    as_spark_json,
+    build_state,
+    checkpoint_offsets,
+    resolve_start,
+)
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.streaming import StreamingQuery
+
+logger = logging.getLogger(__name__)
+
+QUERY_NAME = "decide-transactions"
+PROGRESS_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class StreamOptions:
+    """How to run: paths, master, trigger interval in seconds, where to begin."""
+
+    checkpoint: Path
+    jars: Path
+    master: str
+    trigger_seconds: float
+    starting: str = "snapshot"
+
+
+def run_stream(settings: Settings, options: StreamOptions, stop: threading.Event) -> None:
+    """Decide transactions until `stop` is set.
+
+    Raises:
+        StreamError: the query failed, or the connector is missing.
+        BrokerError: Kafka is out of reach at the start.
+    """
+    jars = connector_jars(options.jars)
+    start = prepare_start(settings, options)
+    spark = open_session(settings, options.master, jars, options.checkpoint.parent)
+    try:
+        query = start_query(spark, settings, options, as_spark_json(settings.kafka.topic, start))
+        _attend(query, stop)
+    finally:
+        _close(spark)
+
+
+def prepare_start(settings: Settings, options: StreamOptions) -> dict[int, int]:
+    """First offsets (the checkpoint's, if there is one), with feature state built up to them."""
+    held = checkpoint_offsets(options.checkpoint, settings.kafka.topic)
+    start = dict(held or resolve_start(settings, options.starting))
+    origin = "the checkpoint" if held else options.starting
+    logger.info("starting from %s: %s", origin, start)
+    build_state(settings, start)
+    return start
+
+
+def start_query(
+    spark: "SparkSession", settings: Settings, options: StreamOptions, starting: str
+) -> "StreamingQuery":
+    """Start the query; `starting` is ignored by Spark once the checkpoint has offsets."""
+    answers = read_source(spark, settings, starting).mapInArrow(
+        _answering(settings), schema=ANSWER_DDL
+    )
+    writer = (
+        answers.writeStream.format("kafka")
+        .queryName(QUERY_NAME)
+        .options(**kafka_options(settings.kafka))
+        .option("kafka.compression.type", "lz4")
+        .option("kafka.linger.ms", "2")
+        .option("kafka.batch.size", "262144")
+        .option("checkpointLocation", str(options.checkpoint))
+    )
+    if options.trigger_seconds > 0:
+        writer = writer.trigger(processingTime=f"{options.trigger_seconds:g} seconds")
+    return writer.start()
+
+
+def read_source(spark: "SparkSession", settings: Settings, starting: str) -> "DataFrame":
+    """The transaction topic as a stream of `SOURCE_COLUMNS`."""
+    reader = (
+        spark.readStream.format("kafka")
+        .options(**kafka_options(settings.kafka))
+        .option("subscribe", settings.kafka.topic)
+        .option("startingOffsets", starting)
+        .option("includeHeaders", "true")
+        .option("failOnDataLoss", "true")
+        .option("maxOffsetsPerTrigger", str(settings.spark.max_offsets_per_trigger))
+    )
+    return reader.load().select(*SOURCE_COLUMNS)
+
+
+def _answering(settings: Settings) -> Any:
+    def answer(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        return answer_task(settings, batches)
+
+    return answer
+
+
+def _attend(query: "StreamingQuery", stop: threading.Event) -> None:
+    logger.info("query %s runs: id %s", QUERY_NAME, query.id)
+    while not stop.wait(PROGRESS_SECONDS):
+        if not query.isActive:
+            raise StreamError(
+                "the streaming query ended",
+                value=_first_line(query.exception()),
+                remedy="See the log above; the supervisor starts it again from its checkpoint",
+            )
+        log_progress(query.lastProgress)
+    logger.info("stopping")
+    _close(query)
+
+
+def _first_line(error: Exception | None) -> str:
+    return str(error).strip().splitlines()[0] if error else "no reason given"
+
+
+def _close(ending: "StreamingQuery | SparkSession") -> None:
+    """Stop a query or a session; the JVM may have had the same signal and be gone already."""
+    from py4j.protocol import Py4JError
+
+    try:
+        ending.stop()
+    except (Py4JError, OSError) as error:
+        logger.warning("Spark did not stop cleanly: %s", _first_line(error))
+
+
+def describe(options: StreamOptions) -> str:
+    """The options as JSON, for the log."""
+    return json.dumps(
+        {name: str(getattr(options, name)) for name in options.__slots__}, sort_keys=True
+    )

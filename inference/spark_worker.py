@@ -1,0 +1,91 @@
+"""What runs in Spark's Python workers: each process keeps a scorer and models between batches."""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+
+import pyarrow as pa
+
+from contracts.errors import RegistryError, StoreError
+from contracts.settings import Settings
+from inference.arrow_frames import answer_rows, source_batch
+from inference.assembly import make_pins, make_pool, make_scorer
+from inference.model_pool import ModelPool
+from inference.pins import Pins
+from inference.ports import Model
+from inference.scorer import Scorer
+
+logger = logging.getLogger(__name__)
+
+NO_MODEL = "none"
+BATCH_PROPERTY = "streaming.sql.batchId"
+QUERY_PROPERTY = "sql.streaming.queryId"
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """The micro-batch that a task belongs to."""
+
+    query_id: str
+    batch_id: int
+
+
+class Worker:
+    """Answers the rows of one task after the other."""
+
+    def __init__(self, scorer: Scorer, pool: ModelPool, pins: Pins) -> None:
+        self._scorer = scorer
+        self._pool = pool
+        self._pins = pins
+
+    def answer(self, task: Task, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Answer a task's rows: one partition's contiguous range, in order.
+
+        The whole task may be replayed, so its first offset is the committed one for all its parts.
+        """
+        committed_offset: int | None = None
+        model: Model | None = None
+        for rows in batches:
+            if rows.num_rows == 0:
+                continue
+            batch = source_batch(rows)
+            if committed_offset is None:
+                committed_offset = int(batch.offsets[0])
+                model = self.pinned_model(task)
+            answers = self._scorer.score(batch, committed_offset=committed_offset, model=model)
+            yield answer_rows(answers, task.batch_id)
+
+    def pinned_model(self, task: Task) -> Model | None:
+        """The one model of this micro-batch; None: the rules decide."""
+        champion = self._pool.champion
+        proposed = champion.version if champion else NO_MODEL
+        try:
+            version = self._pins.pin(task.query_id, task.batch_id, proposed)
+            return None if version == NO_MODEL else self._pool.get(version)
+        except StoreError as error:
+            logger.warning("batch %d falls back: no pin: %s", task.batch_id, error)
+        except RegistryError as error:
+            logger.warning("batch %d falls back: pinned model: %s", task.batch_id, error)
+        return None
+
+
+@cache
+def process_worker(settings: Settings) -> Worker:
+    """This process's worker; the first call loads the champion and starts to follow it."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    pool = make_pool(settings)
+    pool.refresh()
+    pool.follow()
+    return Worker(make_scorer(settings), pool, make_pins(settings))
+
+
+def answer_task(settings: Settings, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """What `mapInArrow` calls in a worker, once per task."""
+    from pyspark import TaskContext
+
+    context = TaskContext.get()
+    task = Task(
+        context.getLocalProperty(QUERY_PROPERTY), int(context.getLocalProperty(BATCH_PROPERTY))
+    )
+    return process_worker(settings).answer(task, batches)
