@@ -86,7 +86,8 @@ def _move(settings: Settings, version: str, action: str, who: str, why: str, clo
 
 
 def _stamp(clock: Clock) -> str:
-    return clock().astimezone(UTC).isoformat(timespec="milliseconds")
+    """Sortable, and of characters that MLflow allows in a tag's name."""
+    return clock().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def _record(client: Any, name: str, move: AliasMove) -> None:

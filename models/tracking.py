@@ -26,7 +26,13 @@ def tracking_client(mlflow_settings: MlflowSettings) -> Any:
     if uri.startswith("http"):
         request_json(f"{uri}/api/2.0/mlflow/experiments/get?experiment_id=0")
     import mlflow
+    from mlflow.environment_variables import (
+        MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR,
+        MLFLOW_HTTP_REQUEST_MAX_RETRIES,
+    )
 
+    MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.set(False)
+    MLFLOW_HTTP_REQUEST_MAX_RETRIES.set(3)
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
     return mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
