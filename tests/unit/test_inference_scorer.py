@@ -1,0 +1,208 @@
+"""The scorer: every record answered once, by the model or by the rules."""
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pytest
+from inference_fakes import SIZE, FakeModel, source, transaction
+
+from contracts.errors import StoreError
+from contracts.messages import Decision, Rejected
+from contracts.settings import FallbackSettings
+from features.definition import FEATURE_SET
+from features.engine import FeatureMatrix, replay
+from features.serving import FeatureServer
+from features.store import MemoryStateStore
+from inference.records import Answers, SourceBatch
+from inference.rules import FallbackRules
+from inference.scorer import Scorer, Topics
+
+TOPICS = Topics("transactions", "scores", "dlq", "alerts")
+RULES = FallbackRules(
+    FallbackSettings(
+        version="rules-1",
+        decline_amount_minor=500_000,
+        review_amount_minor=100_000,
+        review_categories=("6051",),
+        review_countries=("KP",),
+    )
+)
+
+
+def scorer(features: object | None = None) -> Scorer:
+    """A scorer over an empty store in memory, or over the given features."""
+    server = features or FeatureServer(MemoryStateStore(), "transactions")
+    return Scorer(TOPICS, server, RULES)  # type: ignore[arg-type]
+
+
+def decisions(answers: Answers, topic: str = "scores") -> list[Decision]:
+    """The answers on a topic, validated."""
+    return [Decision.model_validate_json(v) for t, _, v, _ in answers.rows() if t == topic]
+
+
+class DeadStore:
+    """A feature server whose store is gone."""
+
+    def ensure(self, partition: int, start_offset: int) -> None:
+        """Fails."""
+        raise StoreError("Redis failed")
+
+    def serve(self, events: pa.Table, *, partition: int, committed_offset: int) -> FeatureMatrix:
+        """Never reached."""
+        raise StoreError("Redis failed")
+
+    def mark(self, partition: int, base_offset: int, next_offset: int) -> None:
+        """Never reached."""
+
+
+def test_every_transaction_gets_one_decision_in_offset_order() -> None:
+    """n valid records give n decisions that name their source, in order."""
+    batch = source([transaction(i) for i in range(20)], partition=3)
+    found = decisions(scorer().score(batch, committed_offset=0, model=FakeModel()))
+    assert [d.source.offset for d in found] == list(range(20))
+    assert {(d.source.topic, d.source.partition) for d in found} == {("transactions", 3)}
+    assert {d.model_version for d in found} == {"7"}
+    assert {d.feature_set for d in found} == {FEATURE_SET.hash}
+
+
+def test_features_in_the_decision_equal_a_replay() -> None:
+    """The vector in the record has the bits of a replay of the same events."""
+    batch = source([transaction(i) for i in range(30)])
+    found = decisions(scorer().score(batch, committed_offset=0, model=FakeModel()))
+    events = pa.Table.from_pylist(
+        [
+            {"partition": 0, "offset": i, "timestamp_us": int(batch.timestamps_us[i])}
+            | transaction(i)
+            for i in range(30)
+        ]
+    )
+    expected = replay(events.select(events.column_names)).values
+    served = np.array([[np.nan if v is None else v for v in d.features] for d in found])
+    assert served.shape == (30, SIZE)
+    assert np.array_equal(served, expected, equal_nan=True)
+
+
+def test_unreadable_records_become_dead_letters_with_their_bytes() -> None:
+    """A bad record is rejected with coordinates, and its neighbours are decided."""
+    batch = source([transaction(0), b"{broken", None, transaction(3)], first=5)
+    answers = scorer().score(batch, committed_offset=5, model=FakeModel())
+    rejected = [Rejected.model_validate_json(v) for t, _, v, _ in answers.rows() if t == "dlq"]
+    assert [(r.source.offset, r.error_code) for r in rejected] == [(6, "not_json"), (7, "empty")]
+    assert rejected[0].raw == "e2Jyb2tlbg=="
+    assert [d.source.offset for d in decisions(answers)] == [5, 8]
+    assert answers.tally["rejected"] == 2
+
+
+def test_reviews_and_declines_are_copied_to_the_alerts_topic() -> None:
+    """Approvals are not alerts; reviews and declines are, byte for byte."""
+    amounts = (100, 6000, 9500)
+    batch = source([transaction(i, amount_minor=a) for i, a in enumerate(amounts)])
+    answers = scorer().score(batch, committed_offset=0, model=FakeModel())
+    scored = [v for t, _, v, _ in answers.rows() if t == "scores"]
+    alerted = [v for t, _, v, _ in answers.rows() if t == "alerts"]
+    assert [d.decision.value for d in decisions(answers)] == ["approve", "review", "decline"]
+    assert alerted == scored[1:]
+
+
+def test_key_and_send_time_are_copied_to_the_answer() -> None:
+    """An answer carries its transaction's key and `sent_us` header."""
+    batch = source([transaction(0), b"?"])
+    answers = scorer().score(batch, committed_offset=0, model=FakeModel())
+    assert [(k, s) for _, k, _, s in answers.rows()] == [
+        (batch.keys[0], batch.sent[0]),
+        (batch.keys[1], batch.sent[1]),
+    ]
+
+
+def test_without_a_model_the_rules_decide_and_say_so() -> None:
+    """The fallback tier has no score, names the rules' version, and state still moves on."""
+    server = FeatureServer(MemoryStateStore(), "transactions")
+    values = [transaction(0, amount_minor=600_000), transaction(1, amount_minor=1)]
+    found = decisions(scorer(server).score(source(values), committed_offset=0, model=None))
+    assert [(d.tier.value, d.decision.value, d.score) for d in found] == [
+        ("fallback", "decline", None),
+        ("fallback", "approve", None),
+    ]
+    assert {d.model_version for d in found} == {"rules-1"}
+    assert [r.code for r in found[0].reasons] == ["large_amount"]
+    later = scorer(server).score(
+        source([transaction(3)], first=2), committed_offset=2, model=FakeModel()
+    )
+    count = FEATURE_SET.names.index("card_count_24h")
+    assert decisions(later)[0].features[count] == 2.0
+
+
+def test_without_a_store_the_event_alone_decides() -> None:
+    """A dead store gives decisions by the rules without features, and nothing is lost."""
+    values = [transaction(i) for i in range(5)]
+    answers = scorer(DeadStore()).score(source(values), committed_offset=0, model=FakeModel())
+    found = decisions(answers)
+    assert [d.tier.value for d in found] == ["fallback"] * 5
+    assert {d.features for d in found} == {()}
+    assert answers.tally["store_failures"] == 1
+
+
+def test_a_replayed_batch_gives_the_same_bytes() -> None:
+    """Scoring the same offsets again, by another process on the same store, repeats the bytes."""
+    store = MemoryStateStore()
+    batch = source([transaction(i) for i in range(12)])
+    first, second = (
+        scorer(FeatureServer(store, "transactions")).score(
+            batch, committed_offset=0, model=FakeModel()
+        )
+        for _ in range(2)
+    )
+    assert first.values == second.values
+
+
+def test_any_split_of_a_range_gives_the_same_bytes() -> None:
+    """Batch boundaries do not show in decisions."""
+    values = [transaction(i) for i in range(12)]
+    whole = scorer().score(source(values), committed_offset=0, model=FakeModel())
+    parts = scorer()
+    split = [
+        value
+        for start, end in ((0, 1), (1, 7), (7, 12))
+        for value in decisions(
+            parts.score(
+                source(values[start:end], first=start), committed_offset=start, model=FakeModel()
+            )
+        )
+    ]
+    assert split == decisions(whole)
+
+
+def test_duplicates_and_late_events_are_decided_and_flagged() -> None:
+    """The same transaction twice: both decided, the second flagged; a stale event is late."""
+    stale = transaction(3, event_time=transaction(3)["event_time"] - 3 * 86_400_000_000)
+    values = [transaction(0), transaction(0), transaction(3), stale | {"transaction_id": "old"}]
+    found = decisions(scorer().score(source(values), committed_offset=0, model=FakeModel()))
+    assert [d.is_duplicate for d in found] == [False, True, False, False]
+    assert [d.is_late for d in found] == [False, False, False, True]
+
+
+def test_reasons_name_the_strongest_features_first() -> None:
+    """Reasons are ordered by contribution and carry the value behind them."""
+    answers = scorer().score(source([transaction(0)]), committed_offset=0, model=FakeModel())
+    reasons = decisions(answers)[0].reasons
+    assert [(r.code, r.feature, r.contribution) for r in reasons] == [
+        ("amount", "transaction_amount", 2.0),
+        ("time_of_day", "transaction_hour", 1.0),
+    ]
+    assert reasons[0].value == 1000.0
+
+
+def test_an_empty_batch_has_no_answers() -> None:
+    """Nothing in, nothing out."""
+    empty = SourceBatch(0, np.empty(0, np.int64), np.empty(0, np.int64), [], [], [])
+    assert len(scorer().score(empty, committed_offset=0, model=FakeModel())) == 0
+
+
+@pytest.mark.parametrize("name", ['quote"', "back\\slash", "naïve", "\u2028"])
+def test_any_identifier_survives_serialisation(name: str) -> None:
+    """Identifiers come back exactly, whatever characters they hold."""
+    value = transaction(0, transaction_id=name, card_id=name)
+    answers = scorer().score(source([value]), committed_offset=0, model=FakeModel())
+    found = decisions(answers)[0]
+    assert (found.transaction_id, found.card_id) == (name, name)
+    assert orjson.loads(answers.values[0])["schema_version"] == 1
