@@ -32,7 +32,7 @@ def source_stamp() -> tuple[str, int]:
 
 def kernel(function: Kernel) -> Kernel:
     """Compile on first use; the result is kept beside the source, or in NUMBA_CACHE_DIR."""
-    dispatcher = njit(cache=True)(function)
+    dispatcher = njit(cache=True, error_model="numpy")(function)
     dispatcher._cache._cache_file._source_stamp = source_stamp()
     compiled: Kernel = dispatcher
     return compiled

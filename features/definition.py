@@ -16,6 +16,7 @@ from features import layout
 from features.calendar import CALENDAR_VERSION
 from features.catalogue import CARD_FEATURES
 from features.feature import Feature
+from features.statistic import INSTANTS, STATISTICS
 
 
 @dataclass(frozen=True)
@@ -39,11 +40,10 @@ class FeatureSet:
         return np.array(sorted(lengths), dtype=np.int64)
 
     @cached_property
-    def plan(self) -> NDArray[np.int64]:
-        """What the kernel emits: (statistic code, window index) per feature."""
+    def slots(self) -> NDArray[np.int64]:
+        """Where the kernel keeps each feature's number, in vector order."""
         position = {int(length): index for index, length in enumerate(self.windows_ms)}
-        rows = [(int(f.statistic), position.get(f.window_ms or 0, 0)) for f in self.features]
-        return np.array(rows, dtype=np.int64).reshape(len(rows), 2)
+        return np.array([_slot(feature, position) for feature in self.features], dtype=np.int64)
 
     @cached_property
     def hash(self) -> str:
@@ -58,6 +58,12 @@ class FeatureSet:
         }
         body = json.dumps([described, constants, CALENDAR_VERSION], sort_keys=True)
         return hashlib.sha256(body.encode()).hexdigest()[:16]
+
+
+def _slot(feature: Feature, position: dict[int, int]) -> int:
+    if feature.window_ms is None:
+        return int(feature.statistic)
+    return INSTANTS + position[feature.window_ms] * STATISTICS + int(feature.statistic)
 
 
 FEATURE_SET = FeatureSet(CARD_FEATURES)

@@ -33,7 +33,7 @@ def replay(
     order, bounds = card_groups(events, encoded)
     values = np.empty((len(events), len(feature_set.features)), dtype=np.float64)
     statuses = np.zeros(len(events), dtype=np.int64)
-    fold_groups(encoded, order, bounds, feature_set.windows_ms, feature_set.plan, values, statuses)
+    fold_groups(encoded, order, bounds, feature_set.windows_ms, feature_set.slots, values, statuses)
     return matrix(values, statuses)
 
 
@@ -59,3 +59,10 @@ def _indices(encoded: pa.Array | pa.ChunkedArray) -> NDArray[np.int32]:
     chunk = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
     indices: NDArray[np.int32] = chunk.indices.to_numpy(zero_copy_only=False)
     return indices
+
+
+def warm_up() -> None:
+    """Compile or load every kernel, so that the first batch does not wait: seconds, then 0.2 s."""
+    from features.warm import load_kernels  # serving builds on this module
+
+    load_kernels()

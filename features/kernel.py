@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from features import layout
 from features.compiled import kernel
-from features.statistic import INSTANTS
+from features.statistic import INSTANTS, STATISTICS
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+Integer = int | np.int64
 
 LATE, DUPLICATE = 1, 2
 EARTH_KM = 6371.0
@@ -55,76 +56,60 @@ def last_position(memory: Ints, row: int, first: int, end: int, value: int) -> i
 
 
 @kernel
-def accumulate(memory: Ints, j: int, position: int, event: Ints, sums: Ints) -> None:
-    """Add remembered event `j` to the running sums of a scan that goes back in time."""
-    amount = memory[layout.M_AMOUNT, j]
-    shifted = amount - clamped(event[layout.E_AMOUNT])
-    flags = memory[layout.M_FLAGS, j]
-    same_merchant = memory[layout.M_MERCHANT, j] == event[layout.E_MERCHANT]
-    device, country = memory[layout.M_DEVICE, j], memory[layout.M_COUNTRY, j]
-    sums[layout.A_COUNT] += 1
-    sums[layout.A_SUM] += amount
-    sums[layout.A_SHIFTED] += shifted
-    sums[layout.A_SHIFTED_SQUARES] += shifted * shifted
-    sums[layout.A_MAX] = max(sums[layout.A_MAX], amount)
-    if 0 < amount < sums[layout.A_MIN_PRIOR]:
-        sums[layout.A_MIN_PRIOR] = amount
-    sums[layout.A_MERCHANTS] += (memory[layout.M_NEXT_MERCHANT, j] >= position) & (
-        not same_merchant
-    )
-    sums[layout.A_DEVICES] += (
-        (memory[layout.M_NEXT_DEVICE, j] >= position)
-        & (device != 0)
-        & (device != event[layout.E_DEVICE])
-    )
-    sums[layout.A_COUNTRIES] += (
-        (memory[layout.M_NEXT_COUNTRY, j] >= position)
-        & (country != 0)
-        & (country != event[layout.E_COUNTRY])
-    )
-    sums[layout.A_NIGHT] += flags & layout.FLAG_NIGHT
-    sums[layout.A_ONLINE] += (flags & layout.FLAG_ONLINE) != 0
-    sums[layout.A_CASH] += (flags & layout.FLAG_CASH) != 0
-    sums[layout.A_SMALL] += amount < layout.SMALL_AMOUNT
-    sums[layout.A_LOWER] += shifted < 0
-    sums[layout.A_SAME_MERCHANT] += same_merchant
-
-
-@kernel
-def begin_sums(event: Ints, sums: Ints) -> None:
-    """Every window holds the event itself; only the sums over earlier events do not."""
-    amount = clamped(event[layout.E_AMOUNT])
-    flags = event[layout.E_FLAGS]
-    sums[:] = 0
-    sums[layout.A_COUNT] = 1
-    sums[layout.A_SUM] = amount
-    sums[layout.A_MAX] = amount
-    sums[layout.A_MIN_PRIOR] = layout.NEVER
-    sums[layout.A_MERCHANTS] = 1
-    sums[layout.A_DEVICES] = event[layout.E_DEVICE] != 0
-    sums[layout.A_COUNTRIES] = event[layout.E_COUNTRY] != 0
-    sums[layout.A_NIGHT] = flags & layout.FLAG_NIGHT
-    sums[layout.A_ONLINE] = (flags & layout.FLAG_ONLINE) != 0
-    sums[layout.A_CASH] = (flags & layout.FLAG_CASH) != 0
-    sums[layout.A_SMALL] = amount < layout.SMALL_AMOUNT
-    sums[layout.A_SAME_MERCHANT] = 1
-
-
-@kernel
 def scan_windows(
     memory: Ints, first: int, position: int, time: int, event: Ints, windows: Ints, sums: Ints
 ) -> None:
-    """Fill a row of `sums` per window (ascending) from the events visible in [first, position)."""
-    last = len(windows)
-    running = sums[last]
-    begin_sums(event, running)
+    """Fill a row of `sums` per window (ascending) from the events visible in [first, position).
+
+    One pass back in time; the running sums stay in registers and are copied at each window's edge.
+    A merchant counts as distinct at its last visible event: its next one is not visible.
+    """
+    own, merchant = clamped(event[layout.E_AMOUNT]), event[layout.E_MERCHANT]
+    device, country = event[layout.E_DEVICE], event[layout.E_COUNTRY]
+    count, total, shifted, squares, largest = 0, 0, 0, 0, own
+    smallest, lower, small, same_merchant = layout.NEVER, 0, 0, 0
+    merchants, devices, countries, night, online, cash = 0, 0, 0, 0, 0, 0
     j = position - 1
-    for k in range(last):
+    for k in range(len(windows)):
         edge = time - windows[k]
         while j >= first and memory[layout.M_TIME, j] > edge:
-            accumulate(memory, j, position, event, running)
+            amount, flags = memory[layout.M_AMOUNT, j], memory[layout.M_FLAGS, j]
+            other, place = memory[layout.M_DEVICE, j], memory[layout.M_COUNTRY, j]
+            is_same = memory[layout.M_MERCHANT, j] == merchant
+            distance = amount - own
+            count += 1
+            total += amount
+            shifted += distance
+            squares += distance * distance
+            largest = max(largest, amount)
+            smallest = min(smallest, amount) if amount > 0 else smallest
+            lower += distance < 0
+            small += amount < layout.SMALL_AMOUNT
+            same_merchant += 1 if is_same else 0
+            merchants += (memory[layout.M_NEXT_MERCHANT, j] >= position) & (not is_same)
+            unseen = (memory[layout.M_NEXT_DEVICE, j] >= position) & (other != device)
+            devices += unseen & (other != 0)
+            unseen = (memory[layout.M_NEXT_COUNTRY, j] >= position) & (place != country)
+            countries += unseen & (place != 0)
+            night += flags & 1
+            online += (flags >> 1) & 1
+            cash += (flags >> 2) & 1
             j -= 1
-        sums[k, :] = running
+        sums[k, layout.A_COUNT] = count
+        sums[k, layout.A_SUM] = total
+        sums[k, layout.A_SHIFTED] = shifted
+        sums[k, layout.A_SHIFTED_SQUARES] = squares
+        sums[k, layout.A_MAX] = largest
+        sums[k, layout.A_MIN] = smallest
+        sums[k, layout.A_LOWER] = lower
+        sums[k, layout.A_SMALL] = small
+        sums[k, layout.A_SAME_MERCHANT] = same_merchant
+        sums[k, layout.A_MERCHANTS] = merchants
+        sums[k, layout.A_DEVICES] = devices
+        sums[k, layout.A_COUNTRIES] = countries
+        sums[k, layout.A_NIGHT] = night
+        sums[k, layout.A_ONLINE] = online
+        sums[k, layout.A_CASH] = cash
 
 
 @kernel
@@ -221,67 +206,53 @@ def deviation(count: int, shifted: int, squares: int) -> float:
 
 
 @kernel
-def against_history(statistic: int, row: Ints, event: Ints) -> float:
-    """The amount against the card's earlier events in the window; NaN where there are none."""
-    prior = row[layout.A_COUNT] - 1
+def counts(sums: Ints, k: int, event: Ints, out: Floats, at: int) -> None:
+    """The statistics of window `k` that count or add; this event is one of its own window."""
+    flags, amount = event[layout.E_FLAGS], clamped(event[layout.E_AMOUNT])
+    number = sums[k, layout.A_COUNT] + 1
+    total = sums[k, layout.A_SUM] + amount
+    night = sums[k, layout.A_NIGHT] + (flags & 1)
+    out[at + 0] = number
+    out[at + 1] = total
+    out[at + 2] = total / number
+    out[at + 3] = sums[k, layout.A_MAX]
+    out[at + 4] = deviation(number, sums[k, layout.A_SHIFTED], sums[k, layout.A_SHIFTED_SQUARES])
+    out[at + 5] = sums[k, layout.A_MERCHANTS] + 1
+    out[at + 6] = sums[k, layout.A_DEVICES] + (event[layout.E_DEVICE] != 0)
+    out[at + 7] = sums[k, layout.A_COUNTRIES] + (event[layout.E_COUNTRY] != 0)
+    out[at + 8] = night / number
+    out[at + 9] = sums[k, layout.A_ONLINE] + ((flags >> 1) & 1)
+    out[at + 10] = sums[k, layout.A_CASH] + ((flags >> 2) & 1)
+    out[at + 11] = sums[k, layout.A_SMALL] + (amount < layout.SMALL_AMOUNT)
+    out[at + 12] = sums[k, layout.A_SAME_MERCHANT] + 1
+
+
+@kernel
+def comparisons(sums: Ints, k: int, event: Ints, out: Floats, at: int) -> None:
+    """The amount and hour against the earlier events of window `k`; NaN where there are none."""
     amount = clamped(event[layout.E_AMOUNT])
-    if statistic == 116:
-        return amount / row[layout.A_MIN_PRIOR] if row[layout.A_MIN_PRIOR] != layout.NEVER else NAN
+    prior, total = sums[k, layout.A_COUNT], sums[k, layout.A_SUM]
+    out[at + 13 : at + 18] = NAN
+    if sums[k, layout.A_MIN] != layout.NEVER:
+        out[at + 16] = amount / sums[k, layout.A_MIN]
     if prior == 0:
-        return NAN
-    if statistic == 113:
-        total = row[layout.A_SUM] - amount
-        return amount * prior / total if total > 0 else NAN
-    if statistic == 114:
-        spread = deviation(prior, row[layout.A_SHIFTED], row[layout.A_SHIFTED_SQUARES])
-        return -(row[layout.A_SHIFTED] / prior) / spread if spread > 0.0 else NAN
-    if statistic == 115:
-        return float(row[layout.A_LOWER] / prior)
-    at_night = event[layout.E_FLAGS] & layout.FLAG_NIGHT
-    return 1.0 - (row[layout.A_NIGHT] - 1) / prior if at_night else 0.0
+        return
+    if total > 0:
+        out[at + 13] = amount * prior / total
+    shifted = sums[k, layout.A_SHIFTED]
+    spread = deviation(prior, shifted, sums[k, layout.A_SHIFTED_SQUARES])
+    if spread > 0.0:
+        out[at + 14] = -(shifted / prior) / spread
+    out[at + 15] = sums[k, layout.A_LOWER] / prior
+    at_night = event[layout.E_FLAGS] & 1
+    out[at + 17] = 1.0 - sums[k, layout.A_NIGHT] / prior if at_night else 0.0
 
 
 @kernel
-def windowed(statistic: int, row: Ints, event: Ints) -> float:
-    """A windowed statistic from the integer sums of its window."""
-    if statistic == 100:
-        return float(row[layout.A_COUNT])
-    if statistic == 101:
-        return float(row[layout.A_SUM])
-    if statistic == 102:
-        return float(row[layout.A_SUM] / row[layout.A_COUNT])
-    if statistic == 103:
-        return float(row[layout.A_MAX])
-    if statistic == 104:
-        return deviation(row[layout.A_COUNT], row[layout.A_SHIFTED], row[layout.A_SHIFTED_SQUARES])
-    if statistic == 105:
-        return float(row[layout.A_MERCHANTS])
-    if statistic == 106:
-        return float(row[layout.A_DEVICES])
-    if statistic == 107:
-        return float(row[layout.A_COUNTRIES])
-    if statistic == 108:
-        return float(row[layout.A_NIGHT] / row[layout.A_COUNT])
-    if statistic == 109:
-        return float(row[layout.A_ONLINE])
-    if statistic == 110:
-        return float(row[layout.A_CASH])
-    if statistic == 111:
-        return float(row[layout.A_SMALL])
-    if statistic == 112:
-        return float(row[layout.A_SAME_MERCHANT])
-    return against_history(statistic, row, event)
-
-
-@kernel
-def emit(plan: Ints, instants: Floats, sums: Ints, event: Ints, out: Floats) -> None:
-    """Write one feature vector in the order of the plan."""
-    for f in range(len(plan)):
-        statistic = plan[f, 0]
-        if statistic < INSTANTS:
-            out[f] = instants[statistic]
-        else:
-            out[f] = windowed(statistic, sums[plan[f, 1]], event)
+def emit(slots: Ints, numbers: Floats, out: Floats) -> None:
+    """Write one feature vector: feature f stands in slot slots[f]."""
+    for f in range(len(slots)):
+        out[f] = numbers[slots[f]]
 
 
 @kernel
@@ -360,8 +331,8 @@ def fold(
     cursor: Ints,
     event: Ints,
     windows: Ints,
-    plan: Ints,
-    instants: Floats,
+    slots: Ints,
+    numbers: Floats,
     sums: Ints,
     out: Floats,
 ) -> int:
@@ -380,11 +351,14 @@ def fold(
     if is_known(memory, layout.M_ID, first, end, event[layout.E_ID]):
         status |= DUPLICATE
     if len(out) > 0:
-        own_numbers(event, instants)
-        firsts(memory, first, position, time, event, instants)
-        movement(memory, first, position, time, event, instants)
+        own_numbers(event, numbers)
+        firsts(memory, first, position, time, event, numbers)
+        movement(memory, first, position, time, event, numbers)
         scan_windows(memory, first, position, time, event, windows, sums)
-        emit(plan, instants, sums, event, out)
+        for k in range(len(windows)):
+            counts(sums, k, event, numbers, INSTANTS + k * STATISTICS)
+            comparisons(sums, k, event, numbers, INSTANTS + k * STATISTICS)
+        emit(slots, numbers, out)
     if status & DUPLICATE == 0:
         cursor[layout.C_START] = first
         remember(memory, cursor, position, time, event)
@@ -397,19 +371,19 @@ def fold_groups(
     order: Ints,
     bounds: Ints,
     windows: Ints,
-    plan: Ints,
+    slots: Ints,
     values: Floats,
     statuses: Ints,
 ) -> None:
     """Fold each card's events from an empty memory; group g is order[bounds[g]:bounds[g + 1]]."""
     memory = np.zeros((layout.MEMORY_WIDTH, layout.ROOM + 1), np.int64)
     cursor = np.zeros(layout.CURSOR_WIDTH, np.int64)
-    instants = np.zeros(INSTANTS, np.float64)
-    sums = np.zeros((len(windows) + 1, layout.ACCUMULATORS), np.int64)
+    numbers = np.zeros(INSTANTS + len(windows) * STATISTICS, np.float64)
+    sums = np.zeros((len(windows), layout.ACCUMULATORS), np.int64)
     for g in range(len(bounds) - 1):
         cursor[:] = 0
         for i in range(bounds[g], bounds[g + 1]):
             row = order[i]
             statuses[row] = fold(
-                memory, cursor, events[row], windows, plan, instants, sums, values[row]
+                memory, cursor, events[row], windows, slots, numbers, sums, values[row]
             )

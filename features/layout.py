@@ -71,14 +71,14 @@ ROOM = 2 * CAP + 2
 C_START, C_END, C_CAPPED = range(3)
 CURSOR_WIDTH = 3
 
-# Integer accumulators of one window.
+# Integer accumulators over the earlier events of one window.
 (
     A_COUNT,
     A_SUM,
     A_SHIFTED,
     A_SHIFTED_SQUARES,
     A_MAX,
-    A_MIN_PRIOR,
+    A_MIN,
     A_MERCHANTS,
     A_DEVICES,
     A_COUNTRIES,

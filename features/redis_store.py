@@ -62,10 +62,11 @@ class RedisStateStore:
     def read(self, partition: int, generation: str, cards: Sequence[str]) -> Stored:
         """See `StateStore`."""
         pipeline = self._client.pipeline(transaction=False)
-        pipeline.get(self._key(partition, "generation"))
+        pipeline.mget(self._key(partition, "generation"), self._key(partition, "manifest"))
         pipeline.hmget(self._states(partition, generation), cards)
-        current, states = self._call(pipeline.execute)
-        return Stored(None if current is None else current.decode(), states)
+        (current, body), states = self._call(pipeline.execute)
+        next_offset = None if body is None else json.loads(body)["next_offset"]
+        return Stored(None if current is None else current.decode(), next_offset, states)
 
     def write(self, partition: int, generation: str, states: Mapping[str, bytes]) -> None:
         """See `StateStore`."""

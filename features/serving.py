@@ -26,7 +26,7 @@ from features.engine import FeatureMatrix, card_groups, matrix
 from features.history import History, KafkaHistory
 from features.layout import E_OFFSET
 from features.state import AHEAD, FOREIGN, OK, serve_cards
-from features.store import Manifest, RedisStateStore, StateStore
+from features.store import Manifest, RedisStateStore, StateStore, Stored
 
 Progress = Callable[[int], None]
 
@@ -52,6 +52,8 @@ class FeatureServer:
         self._history = history
         self._set = feature_set
         self._generations: dict[int, str] = {}
+        self._marked: dict[int, int] = {}
+        self._spoilt: set[int] = set()
 
     def serve(self, events: pa.Table, *, partition: int, committed_offset: int) -> FeatureMatrix:
         """Features of a batch of one partition, in input order, and the state after it.
@@ -70,11 +72,11 @@ class FeatureServer:
         order, bounds = card_groups(events, encoded)
         cards = events["card_id"].take(pa.array(order[bounds[:-1]])).to_pylist()
         stored = self._store.read(partition, generation, cards)
-        if stored.generation != generation:
-            self._generations.pop(partition, None)
-            raise _wiped(partition, stored.generation)
+        self._refuse_stale(partition, stored)
         folded = self._fold(encoded[order], bounds, stored.states, committed_offset)
-        _refuse_bad(folded.outcome, partition, cards[folded.card])
+        if folded.outcome != OK:
+            self._spoilt.add(partition)
+            raise _unusable(folded.outcome, partition, cards[folded.card])
         self._store.write(partition, generation, dict(zip(cards, folded.states(), strict=True)))
         return matrix(*folded.in_input_order(order))
 
@@ -82,31 +84,38 @@ class FeatureServer:
         """Record that states may be replayed from `base_offset` and continue at `next_offset`."""
         generation = self._generation(partition)
         self._store.mark(partition, Manifest(generation, base_offset, next_offset))
+        self._marked[partition] = next_offset
 
     def ensure(self, partition: int, start_offset: int, progress: Progress | None = None) -> None:
         """Make the state such that a batch may start at `start_offset`.
+
+        A partition whose states `serve` found unusable is rebuilt.
 
         Raises:
             StateError: the past is needed and this server has no history.
         """
         manifest = self._store.manifest(partition)
-        if manifest is None or start_offset < manifest.base_offset:
-            self._rebuild(partition, start_offset, progress)
+        is_spoilt = partition in self._spoilt
+        if manifest is None or is_spoilt or start_offset < manifest.base_offset:
+            self.rebuild(partition, start_offset, progress)
             return
         self._generations[partition] = manifest.generation
+        self._marked[partition] = manifest.next_offset
         if start_offset > manifest.next_offset:
-            self._catch_up(partition, manifest.next_offset, start_offset, progress)
+            try:
+                self._catch_up(partition, manifest.next_offset, start_offset, progress)
+            except StateError:  # an earlier catch-up was cut short: some states are ahead
+                self.rebuild(partition, start_offset, progress)
 
     def rebuild(self, partition: int, end_offset: int, progress: Progress | None = None) -> None:
         """Forget the partition's state and fold its whole past up to `end_offset`."""
-        self._rebuild(partition, end_offset, progress)
-
-    def _rebuild(self, partition: int, end: int, progress: Progress | None) -> None:
-        start = min(self._past().first_offset(partition), end) if end > 0 else 0
+        start = min(self._past().first_offset(partition), end_offset) if end_offset > 0 else 0
         generation = uuid.uuid4().hex[:12]
         self._store.begin(partition, generation)
         self._generations[partition] = generation
-        self._catch_up(partition, start, end, progress)
+        self._marked.pop(partition, None)
+        self._catch_up(partition, start, end_offset, progress)
+        self._spoilt.discard(partition)
 
     def _catch_up(self, partition: int, start: int, end: int, progress: Progress | None) -> None:
         if start < end:
@@ -115,6 +124,20 @@ class FeatureServer:
                 if progress is not None:
                     progress(len(events))
         self.mark(partition, end, end)
+
+    def _refuse_stale(self, partition: int, stored: Stored) -> None:
+        """A wiped store has another generation; one restored from a backup an older manifest."""
+        marked = self._marked.get(partition)
+        is_older = marked is not None and (
+            stored.next_offset is None or stored.next_offset < marked
+        )
+        if is_older or stored.generation != self._generation(partition):
+            self._generations.pop(partition, None)
+            raise StateError(
+                f"feature state of partition {partition} was wiped, rebuilt or restored meanwhile",
+                value=(stored.generation, stored.next_offset),
+                remedy="Ensure it again: what is missing is folded from Kafka",
+            )
 
     def _past(self) -> History:
         if self._history is None:
@@ -147,7 +170,7 @@ class FeatureServer:
         statuses = np.zeros(len(encoded), dtype=np.int64)
         outcome, card, written, ends = serve_cards(
             blob, np.cumsum(sizes), encoded, bounds, (committed, offsets.min(), offsets.max()),
-            self._set.windows_ms, self._set.plan, values, statuses,
+            self._set.windows_ms, self._set.slots, values, statuses,
         )  # fmt: skip
         return _Folded(outcome, card, written, ends, values, statuses)
 
@@ -183,25 +206,15 @@ class _Folded:
         return values, statuses
 
 
-def _wiped(partition: int, current: str | None) -> StateError:
-    return StateError(
-        f"feature state of partition {partition} was wiped or rebuilt by another process",
-        value=current,
-        remedy="Ensure it again: it is rebuilt from Kafka",
-    )
-
-
-def _refuse_bad(outcome: int, partition: int, card: str) -> None:
-    if outcome == OK:
-        return
+def _unusable(outcome: int, partition: int, card: str) -> StateError:
     cause = {
         AHEAD: "is ahead of the batch's offsets",
         FOREIGN: "has another layout than this code's",
     }.get(outcome, "is damaged")
-    raise StateError(
+    return StateError(
         f"feature state of a card in partition {partition} {cause}",
         value=card,
-        remedy="Rebuild the partition's state from Kafka",
+        remedy="Ensure the partition again: it is rebuilt from Kafka",
     )
 
 

@@ -27,13 +27,13 @@ from features.packing import (
     put_memory,
     put_varint,
 )
-from features.statistic import INSTANTS
+from features.statistic import INSTANTS, STATISTICS
 
 Bytes = NDArray[np.uint8]
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Compute = tuple[Ints, Ints, Ints, Ints, Floats, Ints]
-"""Windows, plan, memory, cursor, and room for instants and window sums."""
+"""Windows, slots, memory, cursor, and room for numbers and window sums."""
 
 OK, AHEAD, FOREIGN, DAMAGED = 0, 1, 2, 3
 """Outcomes: fine; the state holds more than may be replayed; another layout; wrong checksum."""
@@ -119,7 +119,7 @@ def fold_card(
     The base is written to `base` on reaching the committed offset. Returns its size, its last
     offset, and which events stand in the tail: the later ones that are no duplicates.
     """
-    windows, plan, memory, cursor, instants, sums = compute
+    windows, slots, memory, cursor, numbers, sums = compute
     values, statuses = out
     nothing = np.empty(0, dtype=np.float64)
     in_tail = np.zeros(len(sequence), dtype=np.int64)
@@ -130,10 +130,10 @@ def fold_card(
             size = put_base(base, memory, cursor)
         if span[0] <= i < span[1]:
             row = i - span[0]
-            status = fold(memory, cursor, sequence[i], windows, plan, instants, sums, values[row])
+            status = fold(memory, cursor, sequence[i], windows, slots, numbers, sums, values[row])
             statuses[row] = status
         elif i < span[0]:
-            status = fold(memory, cursor, sequence[i], windows, plan, instants, sums, nothing)
+            status = fold(memory, cursor, sequence[i], windows, slots, numbers, sums, nothing)
         else:
             status = 0
         if is_settled and status & DUPLICATE == 0:
@@ -215,16 +215,16 @@ def serve_cards(
     bounds: Ints,
     offsets: tuple[int, int, int],
     windows: Ints,
-    plan: Ints,
+    slots: Ints,
     values: Floats,
     statuses: Ints,
 ) -> tuple[int, int, Bytes, Ints]:
     """Fold a batch grouped by card: outcome, the offending card, next states and their bounds."""
     memory = np.zeros((layout.MEMORY_WIDTH, layout.ROOM + 1), dtype=np.int64)
     cursor = np.zeros(layout.CURSOR_WIDTH, dtype=np.int64)
-    instants = np.zeros(INSTANTS, dtype=np.float64)
-    sums = np.zeros((len(windows) + 1, layout.ACCUMULATORS), dtype=np.int64)
-    compute = (windows, plan, memory, cursor, instants, sums)
+    numbers = np.zeros(INSTANTS + len(windows) * STATISTICS, dtype=np.float64)
+    sums = np.zeros((len(windows), layout.ACCUMULATORS), dtype=np.int64)
+    compute = (windows, slots, memory, cursor, numbers, sums)
     base = np.empty((layout.CAP + 1) * EVENT_BYTES, dtype=np.uint8)
     written = np.empty(1 << 16, dtype=np.uint8)
     ends = np.zeros(len(bounds), dtype=np.int64)

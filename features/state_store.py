@@ -26,9 +26,13 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What one round trip read: the partition's generation, and a state or None per card."""
+    """What one round trip read: the partition's mark of currency, and a state or None per card.
+
+    `next_offset` is the manifest's; None while a rebuild is under way.
+    """
 
     generation: str | None
+    next_offset: int | None
     states: list[bytes | None]
 
 
@@ -93,7 +97,9 @@ class MemoryStateStore:
         """See `StateStore`."""
         current = self._generations.get(partition)
         states = self._states.get(partition, {}) if current == generation else {}
-        return Stored(current, [states.get(card) for card in cards])
+        manifest = self._manifests.get(partition)
+        next_offset = manifest.next_offset if manifest is not None else None
+        return Stored(current, next_offset, [states.get(card) for card in cards])
 
     def write(self, partition: int, generation: str, states: Mapping[str, bytes]) -> None:
         """See `StateStore`."""

@@ -38,21 +38,24 @@ INSTANTS = len(Instant)
 class Windowed(IntEnum):
     """A number of the card's events in a window `(t - w, t]`, this event included."""
 
-    COUNT = 100
-    SUM = 101
-    MEAN = 102
-    MAX = 103
-    STD = 104
-    MERCHANTS = 105
-    DEVICES = 106
-    COUNTRIES = 107
-    NIGHT_SHARE = 108
-    COUNT_ONLINE = 109
-    COUNT_CASH = 110
-    COUNT_SMALL = 111
-    COUNT_SAME_MERCHANT = 112
-    RATIO_TO_MEAN = 113
-    Z_SCORE = 114
-    RANK = 115
-    RATIO_TO_MIN = 116
-    NIGHT_SURPRISE = 117
+    COUNT = 0
+    SUM = 1
+    MEAN = 2
+    MAX = 3
+    STD = 4
+    MERCHANTS = 5
+    DEVICES = 6
+    COUNTRIES = 7
+    NIGHT_SHARE = 8
+    COUNT_ONLINE = 9
+    COUNT_CASH = 10
+    COUNT_SMALL = 11
+    COUNT_SAME_MERCHANT = 12
+    RATIO_TO_MEAN = 13
+    Z_SCORE = 14
+    RANK = 15
+    RATIO_TO_MIN = 16
+    NIGHT_SURPRISE = 17
+
+
+STATISTICS = len(Windowed)

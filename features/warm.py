@@ -24,7 +24,7 @@ class _NoHistory:
         return iter(())
 
 
-def warm_up() -> None:
+def load_kernels() -> None:
     """Replay and serve one made-up event: seconds on the first run, then as long as a file read."""
     event = {
         "partition": 0,
