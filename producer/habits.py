@@ -34,8 +34,8 @@ from producer.subscriptions import subscription_dues
 CONTACTLESS_LIMIT_MINOR = 5_000
 _FAVOURITE_SHARE = 0.66
 _SPREE_SHARE = 0.009
-BESIDES_PLANNED = 1.09
-"""All purchases per planned one: sprees, subscriptions, refunds and retries come on top."""
+PER_PLANNED = 1.17
+"""All purchases of a year per `per_day`: weekends, sprees, subscriptions and retries add some."""
 _REFUND_SHARE = 0.008
 _RETRY_SHARE = 0.006
 _PRICE_DRIFT_PER_DAY = 0.03 / 365

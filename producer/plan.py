@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from producer.campaign import Campaign
 from producer.day import Purchases, concatenate
 from producer.delays import UNREPORTED, draw_source, report_times
-from producer.habits import BESIDES_PLANNED, Scene
+from producer.habits import PER_PLANNED, Scene
 from producer.spec import DAY_US, HOUR_US, Stream
 
 _REST_DAYS = 45
@@ -54,9 +54,11 @@ class Plan:
     blocks: list[Block] = field(default_factory=list)
     _frauds: dict[int, list[Frauds]] = field(default_factory=lambda: defaultdict(list))
     _rests_until: NDArray[np.int64] = field(init=False)
+    _owed: list[float] = field(init=False)
 
     def __post_init__(self) -> None:
         self._rests_until = np.zeros(len(self.scene.holders), dtype=np.int64)
+        self._owed = [0.0] * len(self.campaigns)
 
     def extend(self, days: int) -> None:
         """Plan every campaign that begins before day `days`."""
@@ -69,19 +71,30 @@ class Plan:
         return self._frauds.get(day, [])
 
     def _plan_day(self, day: int) -> None:
+        """Start campaigns until about as much is stolen as is due; big ones wait to fall due."""
         rng = self.scene.spec.rng(Stream.CAMPAIGNS, day)
-        holders = self.scene.holders
-        honest = holders.per_day[holders.is_active(day)].sum() * BESIDES_PLANNED
-        rate = self.scene.spec.fraud_rate
-        wanted = honest * rate / (1.0 - rate)
+        due = self._frauds_due(day)
         for number, campaign in enumerate(self.campaigns):
-            for _ in range(rng.poisson(wanted * campaign.share / campaign.size)):
+            self._owed[number] += due * campaign.share
+            while self._owed[number] > rng.uniform(0, 2) * campaign.size:
                 loot = campaign.strike(self.scene, day, _Picker(self, day, rng), rng)
-                self._settle(loot, number, rng)
+                if len(loot) == 0:
+                    break
+                self._owed[number] -= self._settle(loot, number, rng)
 
-    def _settle(self, loot: Purchases, number: int, rng: np.random.Generator) -> None:
-        """Decide victim by victim when the theft is found; nothing is stolen after that."""
+    def _frauds_due(self, day: int) -> float:
+        """How many frauds a day needs for the world's rate."""
+        holders, rate = self.scene.holders, self.scene.spec.fraud_rate
+        honest = holders.per_day[holders.is_active(day)].sum() * PER_PLANNED
+        return float(honest * rate / (1.0 - rate))
+
+    def _settle(self, loot: Purchases, number: int, rng: np.random.Generator) -> int:
+        """Decide victim by victim when the theft is found, after which nothing more is stolen.
+
+        Returns how many purchases went through.
+        """
         loot.campaign[:] = number
+        stolen = 0
         for account in np.unique(loot.account):
             own = loot.take(loot.account == account)
             source = draw_source(rng)
@@ -92,6 +105,8 @@ class Plan:
                 frauds = frauds.take(own.event_us < caught_us)
                 self._block(int(account), caught_us, rng)
             self._keep(frauds)
+            stolen += len(frauds)
+        return stolen
 
     def _block(self, account: int, caught_us: int, rng: np.random.Generator) -> None:
         wait = int(rng.integers(20, 90)) * HOUR_US

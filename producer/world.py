@@ -27,15 +27,15 @@ class World:
         merchants = make_merchants(spec)
         self.scene = Scene(spec, merchants, make_cardholders(spec, merchants))
         self.campaigns = card_campaigns()
-        self._plan = Plan(self.scene, self.campaigns)
+        self.plan = Plan(self.scene, self.campaigns)
         self._labels: dict[int, Labels] = {}
         self._token = lru_cache(maxsize=None)(self._make_token)
 
     def day(self, number: int) -> Day:
         """The purchases of world day `number` (0 is `spec.start_day`) in time order."""
-        self._plan.extend(number + 1)
+        self.plan.extend(number + 1)
         honest = self._present(honest_purchases(self.scene, number), number)
-        frauds = merged(self._plan.frauds(number))
+        frauds = merged(self.plan.frauds(number))
         stolen = [] if frauds is None else [frauds.purchases]
         everything = concatenate([honest, *stolen])
         label_us = np.full(len(everything), NEVER)
@@ -77,7 +77,7 @@ class World:
         """Without the purchases of people who wait for a new card."""
         start = self.spec.start_us + number * DAY_US
         keep = np.ones(len(honest), dtype=np.bool_)
-        for block in self._plan.blocks:
+        for block in self.plan.blocks:
             if block.at_us < start + DAY_US and block.reissued_us > start:
                 keep &= ~_waiting(honest, block)
         return honest.take(keep)
@@ -87,7 +87,7 @@ class World:
         start = self.spec.start_us + number * DAY_US
         issued = np.zeros(self.spec.cards, dtype=np.int64)
         today = []
-        for block in self._plan.blocks:
+        for block in self.plan.blocks:
             if block.at_us <= start:
                 issued[block.account] += 1
             elif block.at_us < start + DAY_US:
