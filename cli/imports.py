@@ -150,22 +150,21 @@ def _print(report: ImportReport, rejects: Path, *, as_json: bool) -> None:
 
 
 def _lines(report: ImportReport, rejects: Path) -> list[tuple[int, str]]:
-    lines = [
-        (report.rows_read, "rows read, of which"),
+    """Every count with its meaning; what is zero only when it says something."""
+    left = report.rows_to_publish - report.rows_already_there - report.rows_published
+    pace = f" in {report.seconds:.1f} s" if report.rows_published else ""
+    optional = [
         (report.rows_rejected, f"refused, with the reasons in {rejects}"),
         (report.rows_before_since, "older than asked for"),
         (report.rows_held_back, "held back for a later run"),
         (report.rows_already_there, "on Kafka before"),
-        (report.rows_published, f"published as transactions{_pace(report)}"),
+        (left, "to publish"),
         (report.labels_already_there, "labels on Kafka before"),
-        (report.labels_published, "labels published"),
-        (report.labels_held_back, "labels not known yet at the end of this run"),
+        (report.labels_held_back, "labels not known yet at the end of this selection"),
     ]
-    if not report.is_complete:
-        left = report.rows_to_publish - report.rows_already_there - report.rows_published
-        lines.append((left, "left to publish"))
-    return lines
-
-
-def _pace(report: ImportReport) -> str:
-    return f" in {report.seconds:.1f} s" if report.rows_published else ""
+    return [
+        (report.rows_read, "rows read"),
+        *(line for line in optional if line[0]),
+        (report.rows_published, f"published as transactions{pace}"),
+        (report.labels_published, "labels published"),
+    ]

@@ -114,12 +114,14 @@ def _read_options(csv: CsvSpec) -> pa_csv.ReadOptions:
 
 def _header(path: Path, csv: CsvSpec) -> list[str]:
     try:
-        with path.open(encoding=csv.encoding) as file:
+        # What is no text further down is told row by row.
+        with path.open(encoding=csv.encoding, errors="replace") as file:
             first = file.readline().rstrip("\r\n")
-    except (LookupError, UnicodeDecodeError) as error:
+    except LookupError as error:
         raise DataError(
-            f"{path.name} is not written in {csv.encoding}: {error}",
-            remedy="Set csv.encoding in the mapping",
+            "csv.encoding is unknown",
+            value=csv.encoding,
+            remedy="Use a name that Python knows, such as utf8 or latin-1",
         ) from error
     return [name.strip().strip('"') for name in first.removeprefix("\ufeff").split(csv.delimiter)]
 
