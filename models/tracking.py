@@ -25,11 +25,12 @@ def tracking_client(mlflow_settings: MlflowSettings) -> Any:
     uri = mlflow_settings.tracking_uri
     if uri.startswith("http"):
         request_json(f"{uri}/api/2.0/mlflow/experiments/get?experiment_id=0")
-    import mlflow
     from mlflow.environment_variables import (
         MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR,
         MLFLOW_HTTP_REQUEST_MAX_RETRIES,
     )
+
+    import mlflow
 
     MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.set(False)
     MLFLOW_HTTP_REQUEST_MAX_RETRIES.set(3)
