@@ -106,10 +106,11 @@ def logs(
     from stack.service_logs import follow_log, log_path, tail
 
     path = log_path(open_context(checkout_root()).layout, service)
+    end = path.stat().st_size
     for line in tail(path, lines):
         typer.echo(line)
     if follow:
-        for line in follow_log(path):
+        for line in follow_log(path, position=end):
             typer.echo(line)
 
 

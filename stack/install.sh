@@ -53,7 +53,7 @@ step() {
 # explain MESSAGE: the likely cause, from the last lines of the log.
 explain() {
     local tail
-    tail="$(tail -n 40 "$log")"
+    tail="$(sed -n '/^== /{h;d};H;${x;s/^== [^\n]*\n//;p}' "$log" | tail -n 40)"
     if grep -qiE 'no space left|os error 28|disk quota' <<<"$tail"; then
         echo "$1: the disk is full. Free at least ${needed_gb} GB, then run the same command again."
     elif grep -qiE 'resolve|connect|network|timed out|timeout|unreachable|failed to fetch|error sending request|name resolution|dns|download' <<<"$tail"; then

@@ -53,12 +53,12 @@ def command_line(process: psutil.Process) -> str:
     return ""
 
 
-def end_all(processes: list[psutil.Process]) -> None:
+def end_all(processes: list[psutil.Process], grace_seconds: float = GRACE_SECONDS) -> None:
     """Ask the processes to end, then kill those that don't within the grace period."""
     for process in processes:
         with contextlib.suppress(psutil.Error):
             process.terminate()
-    _, alive = psutil.wait_procs(processes, timeout=GRACE_SECONDS)
+    _, alive = psutil.wait_procs(processes, timeout=grace_seconds)
     for process in alive:
         with contextlib.suppress(psutil.Error):
             process.kill()

@@ -36,9 +36,8 @@ def last_words(layout: Layout, service: str) -> str:
     return next((line for line in reversed(lines) if line), "nothing was written")
 
 
-def follow_log(path: Path, pause_seconds: float = 0.2) -> Iterator[str]:
-    """Lines written from now on; goes on with the new file after a rotation."""
-    position = path.stat().st_size
+def follow_log(path: Path, *, position: int, pause_seconds: float = 0.2) -> Iterator[str]:
+    """Lines written after `position`, in bytes; goes on with the new file after a rotation."""
     while True:
         size = path.stat().st_size if path.exists() else 0
         position = 0 if size < position else position

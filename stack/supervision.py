@@ -149,6 +149,7 @@ def _sections(context: Context, services: Sequence[Service]) -> dict[str, dict[s
 
 
 def _program(layout: Layout, service: Service) -> dict[str, str]:
+    log = layout.logs / f"{service.name}.log"
     return {
         "command": _escaped(shlex.join(service.command)),
         "directory": _escaped(str(service.directory)),
@@ -165,7 +166,8 @@ def _program(layout: Layout, service: Service) -> dict[str, str]:
         "stopasgroup": str(service.stop_as_group).lower(),
         "killasgroup": "true",
         "redirect_stderr": "true",
-        "stdout_logfile": _escaped(str(layout.logs / f"{service.name}.log")),
+        # Relative to the checkout, where supervisord works: this value is expanded twice.
+        "stdout_logfile": str(log.relative_to(layout.root)),
         "stdout_logfile_maxbytes": LOG_BYTES,
         "stdout_logfile_backups": LOG_BACKUPS,
     }

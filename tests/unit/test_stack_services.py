@@ -1,0 +1,167 @@
+"""The table of services and the supervisor's configuration made from it."""
+
+import contextlib
+import shlex
+import shutil
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+from supervisor.options import ServerOptions
+
+from contracts.settings import load_settings
+from stack.airflow import COMPONENTS, configuration
+from stack.airflow_objects import airflow_connections
+from stack.bring_down import LEVELS
+from stack.credentials import SECRETS, ensure_local_env
+from stack.kafka_server import server_properties
+from stack.layout import BASE_PORTS, Layout
+from stack.service import Context, Service
+from stack.services import services
+from stack.supervision import child_environment, write_configuration
+from stack.topics import topic_table
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+def make_context(root: Path, offset: int = 0, **variables: str) -> Context:
+    """A context as `fraud up` makes it, in a scratch checkout."""
+    (root / "config").mkdir(parents=True)
+    shutil.copy(CHECKOUT / "config" / "config.yaml", root / "config")
+    layout = Layout(root, offset)
+    secrets = ensure_local_env(layout)
+    return Context(layout, load_settings(root, environ=variables), secrets)
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Context:
+    """A checkout at offset 1000, in a folder whose name needs quoting everywhere."""
+    return make_context(tmp_path / "it's 100%(pid)s here", 1000)
+
+
+def by_name(context: Context) -> dict[str, Service]:
+    """The table by name."""
+    return {service.name: service for service in services(context)}
+
+
+def supervisors_own_reading(context: Context) -> dict[str, Any]:
+    """The programs as supervisord itself reads the generated file."""
+    write_configuration(context, services(context))
+    context.layout.logs.mkdir(exist_ok=True)
+    options = ServerOptions()
+    with contextlib.chdir(context.layout.root):
+        options.realize(["-c", str(context.layout.run / "supervisord.conf")])
+    return {p.name: p for group in options.process_group_configs for p in group.process_configs}
+
+
+def test_the_supervisor_reads_the_commands_we_meant(context: Context) -> None:
+    """Whatever characters the checkout's path has, supervisord understands the same command."""
+    read = supervisors_own_reading(context)
+    for service in services(context):
+        assert tuple(shlex.split(read[service.name].command)) == service.command
+        assert read[service.name].directory == str(service.directory)
+
+
+def test_the_supervisor_reads_the_environment_we_meant(context: Context) -> None:
+    """Secrets with any character arrive whole."""
+    read = supervisors_own_reading(context)
+    for service in services(context):
+        assert read[service.name].environment == dict(service.environment)
+
+
+def test_nothing_starts_before_what_it_needs(context: Context) -> None:
+    """The supervisor starts nothing by itself; `fraud up` does when the needs are healthy."""
+    assert not [p for p in supervisors_own_reading(context).values() if p.autostart]
+
+
+def test_the_configuration_is_its_owners_alone(context: Context) -> None:
+    """The supervisor's file holds passwords: mode 600."""
+    write_configuration(context, services(context))
+    path = context.layout.run / "supervisord.conf"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_no_argument_list_shows_a_secret(context: Context) -> None:
+    """A list of processes shows no password or key."""
+    commands = " ".join(part for service in services(context) for part in service.command)
+    assert not [name for name in SECRETS if context.secrets[name] in commands]
+
+
+def test_every_service_has_its_level_on_the_way_down(context: Context) -> None:
+    """`down` knows each service exactly once."""
+    levels = [name for level in LEVELS for name in level]
+    assert sorted(levels) == sorted(by_name(context))
+
+
+def test_every_listener_belongs_to_a_service(context: Context) -> None:
+    """The ports that `doctor` examines are those that the services use."""
+    used = {listener for service in services(context) for listener in service.listeners}
+    assert used | {"supervisor", "spark-ui"} == set(BASE_PORTS)
+
+
+def test_a_broker_elsewhere_is_not_started(tmp_path: Path) -> None:
+    """With KAFKA_BROKER pointing to another machine, Kafka is remote and not supervised."""
+    context = make_context(tmp_path / "x", KAFKA_BROKER="kafka.example.com:9092")
+    kafka = by_name(context)["kafka"]
+    assert kafka.is_remote
+    assert kafka.url == "kafka.example.com:9092"
+    assert "kafka" not in supervisors_own_reading(context)
+
+
+def test_localhost_is_our_own_broker(tmp_path: Path) -> None:
+    """`localhost:9092` in .env still means the local Kafka."""
+    context = make_context(tmp_path / "x", KAFKA_BROKER="localhost:9092")
+    assert not by_name(context)["kafka"].is_remote
+
+
+def test_services_learn_their_checkout(context: Context) -> None:
+    """Each process knows its checkout and carries the marker by which `down` finds it."""
+    root = str(context.layout.root)
+    environment = child_environment(context.layout, {"PATH": "/bin", "LANG": "C"})
+    assert environment["FRAUD_HOME"] == environment["FRAUD_STACK_HOME"] == root
+    assert environment["PATH"].endswith(":/bin")
+    assert environment["LANG"] == "C"
+
+
+def test_kafka_listens_at_the_offset_and_keeps_old_records(context: Context) -> None:
+    """The broker's ports follow the offset; no topic appears by itself; nothing expires."""
+    text = server_properties(context.layout, context.layout.data("kafka"))
+    properties = dict(line.split("=", 1) for line in text.splitlines())
+    assert properties["advertised.listeners"] == "PLAINTEXT://127.0.0.1:10092"
+    assert properties["controller.quorum.voters"] == "1@127.0.0.1:10093"
+    assert properties["auto.create.topics.enable"] == "false"
+    assert properties["log.retention.ms"] == "-1"
+
+
+def test_score_records_carry_the_brokers_time(context: Context) -> None:
+    """Only the scores topic uses LogAppendTime; every topic keeps its records."""
+    kafka = context.settings.kafka
+    table = topic_table(kafka)
+    assert table[kafka.scores_topic]["message.timestamp.type"] == "LogAppendTime"
+    others = [config for name, config in table.items() if name != kafka.scores_topic]
+    assert len(others) == 6
+    assert all(config == {"retention.ms": "-1"} for config in others)
+
+
+def test_airflow_tasks_find_the_api_at_the_offset(context: Context) -> None:
+    """Port and base address agree, or every task would report to port 8080."""
+    sections = configuration(context)
+    assert sections["api"]["port"] == "4333"
+    assert sections["api"]["base_url"] == "http://127.0.0.1:4333"
+    assert sections["core"]["dags_are_paused_at_creation"] == "False"
+    assert len(sections["api_auth"]["jwt_secret"]) >= 64
+
+
+def test_airflow_runs_as_four_processes(context: Context) -> None:
+    """API server, scheduler, DAG processor and triggerer wait for Airflow's schema."""
+    table = by_name(context)
+    assert all(table[name].needs == ("airflow database",) for name in COMPONENTS)
+    assert len(COMPONENTS) == 4
+
+
+def test_airflows_kafka_connection_does_not_commit_by_itself(context: Context) -> None:
+    """A shared-stream trigger needs auto-commit off."""
+    (kafka,) = [c for c in airflow_connections(context) if c["connection_id"] == "kafka_default"]
+    assert '"enable.auto.commit": false' in kafka["extra"]
+    assert "127.0.0.1:10092" in kafka["extra"]
