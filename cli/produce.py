@@ -60,12 +60,16 @@ def normal(
     """Go on with the world from where the topic ends, until stopped.
 
     Without options the world moves in real time from where it stands. It never passes the wall
-    clock: a time-lapse that has caught up goes on in real time.
+    clock: a time-lapse that has caught up goes on in real time. Outcomes and labels follow the
+    decisions on the scores topic: what was declined is never charged back.
     """
+    from producer.aftermath import open_aftermath
+
     with _run() as run:
         pace = _pace(run, time_lapse, speed, rate)
         typer.echo("publishing; Ctrl-C or SIGTERM stops, a new start goes on from there")
-        result = run.publish(pace, total_days=None)
+        consequences = open_aftermath(settings().kafka, settings().policy, run.world)
+        result = run.publish(pace, total_days=None, consequences=consequences)
         _tell(result, None)
 
 

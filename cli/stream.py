@@ -13,6 +13,7 @@ def register(app: typer.Typer) -> None:
     """Add this module's commands to `app`."""
     group = typer.Typer(help="Decide transactions as they arrive.", no_args_is_help=True)
     group.command("run")(run)
+    group.command("direct")(direct)
     app.add_typer(group, name="stream")
 
 
@@ -41,6 +42,22 @@ def run(
         starting=starting,
     )
     run_stream(configured, options, _stop_on_signals())
+
+
+def direct(
+    group: Annotated[str, typer.Option(help="Consumer group; default: KAFKA_GROUP_ID.")] = "",
+    starting: Annotated[
+        str, typer.Option(help="For a new group: latest, snapshot, or JSON offsets.")
+    ] = "snapshot",
+) -> None:
+    """Decide every transaction without Spark, in milliseconds, until stopped."""
+    from cli.root import settings
+    from inference.direct import DirectOptions, run_direct
+
+    _log_to_stderr()
+    configured = settings()
+    options = DirectOptions(group or configured.kafka.group_id, starting)
+    run_direct(configured, options, _stop_on_signals())
 
 
 def _log_to_stderr() -> None:

@@ -27,6 +27,11 @@ class Coverage:
             len(set(range(start[p], end[p])) - self.decided[p] - self.rejected[p]) for p in end
         )
 
+    def highest(self) -> dict[int, int]:
+        """Partition to the offset after its last answer."""
+        parts = self.decided.keys() | self.rejected.keys()
+        return {p: max(self.decided[p] | self.rejected[p], default=-1) + 1 for p in parts}
+
     def count(self, answers: dict[int, set[int]], start: dict[int, int]) -> int:
         """Answers to records at or after `start`."""
         return sum(sum(o >= start.get(p, 0) for o in offsets) for p, offsets in answers.items())
