@@ -10,6 +10,7 @@ from airflow.sdk import DAG
 
 from plugins.forms import choice_param
 from plugins.operators.stream import (
+    ChampionDecidesOperator,
     StreamActionOperator,
     StreamProgressOperator,
     StreamRunningOperator,
@@ -40,4 +41,5 @@ with DAG(
     )
     running = StreamRunningOperator(task_id="service_runs")
     progress = StreamProgressOperator(task_id="decisions_advance")
-    action >> running >> progress
+    champion = ChampionDecidesOperator(task_id="champion_decides")
+    action >> running >> [progress, champion]

@@ -67,3 +67,23 @@ class StreamProgressOperator(BaseOperator):
             "lag": position.lag,
             "answered": {str(key): value for key, value in position.answered.items()},
         }
+
+
+class ChampionDecidesOperator(BaseOperator):
+    """Fails when the newest decisions are by another version, or by the fallback rules."""
+
+    ui_color = "#dff0d8"
+
+    def execute(self, context: "Context") -> dict[str, Any]:
+        """Return the champion's version, which decides."""
+        from contracts.errors import RegistryError
+        from models.registry import champion_version
+
+        settings = run_settings(context["params"])
+        version = champion_version(settings)
+        if version is None:
+            raise RegistryError(
+                "no champion is set", remedy="Train one, or promote a version (`fraud models`)"
+            )
+        DecisionLogHook(settings.kafka).await_decider(version, HEALTH_DEADLINE_SECONDS)
+        return {"champion": version}
