@@ -2,18 +2,28 @@
 
 from contracts.settings import Settings
 from features.definition import FEATURE_SET
-from features.serving import make_server, store_prefix
+from features.history import KafkaHistory
+from features.serving import FeatureServer, make_server, store_prefix
+from features.store import RedisStateStore
 from inference.model_pool import MlflowRegistry, ModelPool
 from inference.pins import RedisPins
 from inference.rules import FallbackRules
 from inference.scorer import Scorer, Topics
 
 
-def make_scorer(settings: Settings) -> Scorer:
-    """The scorer over Redis and Kafka."""
-    return Scorer(
-        Topics.of(settings.kafka), make_server(settings), FallbackRules(settings.fallback)
-    )
+def make_features(settings: Settings, pipeline: str = "") -> FeatureServer:
+    """The feature server over Redis and Kafka; each pipeline that reads the topic has own state."""
+    if not pipeline:
+        return make_server(settings)
+    topic = settings.kafka.topic
+    store = RedisStateStore(settings.redis.url, f"{store_prefix(topic)}:{pipeline}")
+    return FeatureServer(store, topic, history=KafkaHistory(settings.kafka))
+
+
+def make_scorer(settings: Settings, pipeline: str = "") -> Scorer:
+    """The scorer of a pipeline."""
+    features = make_features(settings, pipeline)
+    return Scorer(Topics.of(settings.kafka), features, FallbackRules(settings.fallback))
 
 
 def make_pool(settings: Settings) -> ModelPool:

@@ -20,6 +20,7 @@ import pyarrow as pa
 from contracts.errors import StreamError
 from contracts.settings import Settings
 from inference.arrow_frames import ANSWER_DDL, SOURCE_COLUMNS
+from inference.assembly import make_features
 from inference.progress import log_progress
 from inference.spark_session import connector_jars, kafka_options, open_session
 from inference.spark_worker import answer_task
@@ -74,7 +75,7 @@ def prepare_start(settings: Settings, options: StreamOptions) -> dict[int, int]:
     start = dict(held or resolve_start(settings, options.starting))
     origin = "the checkpoint" if held else options.starting
     logger.info("starting from %s: %s", origin, start)
-    build_state(settings, start)
+    build_state(make_features(settings), start)
     return start
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from contracts.errors import FraudError, SettingsError
 from contracts.kafka import end_offsets, full_ranges
 from contracts.settings import Settings
-from features.serving import make_server
+from features.serving import FeatureServer
 from inference.model_pool import MlflowRegistry
 
 logger = logging.getLogger(__name__)
@@ -87,9 +87,8 @@ def _numbers(folder: Path) -> set[int]:
     return {int(path.name) for path in folder.iterdir() if path.name.isdigit()}
 
 
-def build_state(settings: Settings, offsets: Offsets) -> None:
-    """Bring every partition's feature state to its offset; a failure is left to the workers."""
-    server = make_server(settings)
+def build_state(server: FeatureServer, offsets: Offsets) -> None:
+    """Bring every partition's feature state to its offset; a failure is left to the scorer."""
     started = time.monotonic()
     folded = 0
 

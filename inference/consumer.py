@@ -1,0 +1,204 @@
+"""The direct consumer: the low-latency path around the same scorer, without Spark.
+
+Per round: 1. poll what is there; 2. score each partition's records, which reads and writes feature
+state; 3. deliver the answers; 4. commit, at most every `COMMIT_SECONDS`. State can be replayed from
+the last commit on, so a crash anywhere decides the records after it again, from the same features.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from confluent_kafka import OFFSET_INVALID, KafkaError, TopicPartition
+
+from contracts.errors import BrokerError
+from inference.model_pool import ModelPool
+from inference.outbox import Outbox
+from inference.records import SENT_HEADER, Answers, SourceBatch
+from inference.scorer import Scorer
+
+logger = logging.getLogger(__name__)
+
+BATCH_RECORDS = 5_000
+COMMIT_SECONDS = 0.1
+POLL_SECONDS = 0.2
+
+
+class Client(Protocol):
+    """The part of a confluent-kafka `Consumer` that is used here."""
+
+    def subscribe(self, topics: list[str], **callbacks: Callable[[Any, Any], None]) -> None:
+        """Join the group."""
+
+    def poll(self, timeout: float) -> Any:
+        """One message, or None."""
+
+    def consume(self, num_messages: int, timeout: float) -> list[Any]:
+        """Up to so many messages."""
+
+    def commit(self, *, offsets: list[TopicPartition], asynchronous: bool) -> Any:
+        """Commit offsets."""
+
+    def committed(self, partitions: list[TopicPartition], timeout: float) -> list[TopicPartition]:
+        """What the group has committed."""
+
+    def incremental_assign(self, partitions: list[TopicPartition]) -> None:
+        """Take partitions over, from their offsets."""
+
+    def incremental_unassign(self, partitions: list[TopicPartition]) -> None:
+        """Give partitions up."""
+
+    def close(self) -> None:
+        """Leave the group."""
+
+
+@dataclass(slots=True)
+class Positions:
+    """By partition: `committed` is safe for good, `delivered` has all its answers in Kafka."""
+
+    committed: dict[int, int] = field(default_factory=dict)
+    delivered: dict[int, int] = field(default_factory=dict)
+
+    def pending(self) -> dict[int, int]:
+        """Offsets to commit."""
+        return {p: o for p, o in self.delivered.items() if self.committed.get(p) != o}
+
+    def forget(self, partition: int) -> None:
+        """Another process owns the partition now."""
+        self.committed.pop(partition, None)
+        self.delivered.pop(partition, None)
+
+
+class DirectConsumer:
+    """One member of the group; several share the partitions."""
+
+    def __init__(
+        self,
+        client: Client,
+        outbox: Outbox,
+        scorer: Scorer,
+        pool: ModelPool,
+        *,
+        topic: str,
+        starting: Mapping[int, int],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._client = client
+        self._outbox = outbox
+        self._scorer = scorer
+        self._pool = pool
+        self._topic = topic
+        self._starting = starting
+        self._clock = clock
+        self._positions = Positions()
+        self._committed_at = clock()
+        self._round = 0
+        self.answered = 0
+
+    def run(self, stop: threading.Event) -> None:
+        """Decide until `stop` is set; then deliver, commit and leave the group."""
+        self._client.subscribe(
+            [self._topic],
+            on_assign=self._assigned,
+            on_revoke=self._revoked,
+            on_lost=self._lost,
+        )
+        try:
+            while not stop.is_set():
+                self.step()
+        finally:
+            self._commit()
+            self._client.close()
+
+    def step(self) -> int:
+        """One round; returns how many records it answered."""
+        batches = by_partition(self._polled())
+        for batch in batches:
+            self._outbox.send(self._score(batch), self._round)
+        if batches:
+            self._outbox.settle()
+            self._round += 1
+        for batch in batches:
+            self._positions.delivered[batch.partition] = batch.next_offset
+        if self._clock() - self._committed_at >= COMMIT_SECONDS:
+            self._commit()
+        count = sum(map(len, batches))
+        self.answered += count
+        return count
+
+    def _polled(self) -> list[Any]:
+        first = self._client.poll(POLL_SECONDS)
+        if first is None:
+            return []
+        # With no timeout `consume` takes only what has been fetched already.
+        messages = [first, *self._client.consume(BATCH_RECORDS - 1, 0.0)]
+        return [message for message in messages if _is_data(message)]
+
+    def _score(self, batch: SourceBatch) -> Answers:
+        committed = self._positions.committed.setdefault(batch.partition, int(batch.offsets[0]))
+        return self._scorer.score(batch, committed_offset=committed, model=self._pool.champion)
+
+    def _commit(self) -> None:
+        pending = self._positions.pending()
+        self._committed_at = self._clock()
+        if not pending:
+            return
+        offsets = [TopicPartition(self._topic, p, offset) for p, offset in pending.items()]
+        self._client.commit(offsets=offsets, asynchronous=False)
+        self._positions.committed.update(pending)
+
+    def _assigned(self, client: Client, partitions: list[TopicPartition]) -> None:
+        committed = client.committed(partitions, 10.0)
+        for place in committed:
+            if place.offset == OFFSET_INVALID:
+                place.offset = self._starting.get(place.partition, 0)
+            self._positions.committed[place.partition] = place.offset
+        logger.info("assigned: %s", {p.partition: p.offset for p in committed})
+        client.incremental_assign(committed)
+
+    def _revoked(self, client: Client, partitions: list[TopicPartition]) -> None:
+        self._commit()
+        self._lost(client, partitions)
+
+    def _lost(self, client: Client, partitions: list[TopicPartition]) -> None:
+        for place in partitions:
+            self._positions.forget(place.partition)
+        client.incremental_unassign(partitions)
+
+
+def _is_data(message: Any) -> bool:
+    error: KafkaError | None = message.error()
+    if error is None:
+        return True
+    if error.retriable() or error.code() == KafkaError._ALL_BROKERS_DOWN:
+        logger.warning("Kafka: %s", error.str())
+        return False
+    raise BrokerError(f"Kafka refused a read: {error.str()}")
+
+
+def by_partition(messages: list[Any]) -> list[SourceBatch]:
+    """Messages as one batch per partition, each in offset order."""
+    groups: dict[int, list[Any]] = {}
+    for message in messages:
+        groups.setdefault(message.partition(), []).append(message)
+    return [_batch(partition, group) for partition, group in sorted(groups.items())]
+
+
+def _batch(partition: int, messages: list[Any]) -> SourceBatch:
+    size = len(messages)
+    return SourceBatch(
+        partition=partition,
+        offsets=np.fromiter((m.offset() for m in messages), np.int64, size),
+        timestamps_us=np.fromiter((m.timestamp()[1] * 1000 for m in messages), np.int64, size),
+        keys=[m.key() for m in messages],
+        values=[m.value() for m in messages],
+        sent=[_sent(m.headers()) for m in messages],
+    )
+
+
+def _sent(headers: list[tuple[str, bytes]] | None) -> bytes | None:
+    return next((value for name, value in reversed(headers or ()) if name == SENT_HEADER), None)

@@ -1,0 +1,85 @@
+"""Starts the direct consumer on real servers."""
+
+import logging
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import cast
+
+from confluent_kafka import OFFSET_INVALID, Consumer, TopicPartition
+
+from contracts.kafka import client_config, make_producer
+from contracts.settings import KafkaSettings, Settings
+from inference.assembly import make_features, make_pool, make_scorer
+from inference.consumer import Client, DirectConsumer
+from inference.outbox import Outbox, Sender
+from inference.start_offsets import build_state, resolve_start
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class DirectOptions:
+    """`group` shares the partitions; `starting` counts where the group has committed nothing."""
+
+    group: str
+    starting: str = "snapshot"
+
+
+def run_direct(settings: Settings, options: DirectOptions, stop: threading.Event) -> int:
+    """Decide transactions until `stop` is set; returns how many records were answered.
+
+    Raises:
+        BrokerError: Kafka is out of reach, or refuses a record.
+    """
+    pool = make_pool(settings)
+    pool.refresh()
+    pool.follow()
+    client = open_client(settings.kafka, options.group)
+    starting = resolve_start(settings, options.starting)
+    starting = {**starting, **committed_offsets(client, settings.kafka.topic, starting)}
+    pipeline = f"direct:{options.group}"
+    build_state(make_features(settings, pipeline), starting)
+    consumer = DirectConsumer(
+        client,
+        Outbox(open_sender(settings.kafka)),
+        make_scorer(settings, pipeline),
+        pool,
+        topic=settings.kafka.topic,
+        starting=starting,
+    )
+    logger.info("group %s decides %s", options.group, settings.kafka.topic)
+    try:
+        consumer.run(stop)
+    finally:
+        pool.close()
+    return consumer.answered
+
+
+def committed_offsets(client: Client, topic: str, partitions: Iterable[int]) -> dict[int, int]:
+    """What the group has committed, for the partitions where it has."""
+    places = client.committed([TopicPartition(topic, p) for p in partitions], 10.0)
+    return {p.partition: p.offset for p in places if p.offset != OFFSET_INVALID}
+
+
+def open_client(kafka: KafkaSettings, group: str) -> Client:
+    """A group member that hands out records as soon as they come."""
+    config = client_config(
+        kafka,
+        **{
+            "group.id": group,
+            "enable.auto.commit": False,
+            "auto.offset.reset": "error",
+            "partition.assignment.strategy": "cooperative-sticky",
+            "fetch.wait.max.ms": 50,
+            "fetch.min.bytes": 1,
+            "queued.max.messages.kbytes": 65_536,
+        },
+    )
+    return cast(Client, Consumer(config))
+
+
+def open_sender(kafka: KafkaSettings) -> Sender:
+    """An idempotent producer that reports failures only."""
+    options = {"linger.ms": 0, "delivery.report.only.error": True}
+    return cast(Sender, make_producer(kafka, **options))
