@@ -96,7 +96,7 @@ class Publisher:
         self.serve()
 
     def _try(self, record: Record) -> bool:
-        headers: dict[str, str | bytes | None] = {}
+        headers: dict[str, str | bytes | None] = dict(record.headers)
         if record.is_transaction:
             headers["sent_us"] = str(self._wall_us())
         if record.mark:

@@ -31,6 +31,7 @@ class Record(NamedTuple):
     sequence: tuple[int, int]
     source: str = ""
     is_transaction: bool = False
+    headers: tuple[tuple[str, str], ...] = ()
     mark: str = ""
 
 

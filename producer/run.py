@@ -46,6 +46,16 @@ class View(Protocol):
         """Called often, also while waiting; must be cheap."""
 
 
+class Consequences(Protocol):
+    """What decisions on the run's transactions lead to."""
+
+    def allows(self, record: Record) -> bool:
+        """Whether this planned record still makes sense."""
+
+    def arrived(self, world_us: int) -> list[Record]:
+        """Records that have come about, for the world's time or earlier."""
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """What a run did; `is_complete` is false when it was stopped."""
@@ -65,9 +75,10 @@ class Run:
     def __init__(
         self, kafka: KafkaSettings, spec: WorldSpec, publisher: Publisher, view: View, stop: Stop
     ) -> None:
+        self.world = World(spec)
         self._kafka = kafka
         self._spec = spec
-        self._writer = Writer(World(spec), kafka)
+        self._writer = Writer(self.world, kafka)
         self._publisher = publisher
         self._view = view
         self._stop = stop
@@ -87,7 +98,9 @@ class Run:
         """The world time at which the run begins."""
         return self._position.resume_us or self._spec.start_us
 
-    def publish(self, pace: Pace, *, total_days: int | None) -> Result:
+    def publish(
+        self, pace: Pace, *, total_days: int | None, consequences: Consequences | None = None
+    ) -> Result:
         """Send everything missing up to the end of `total_days`; None goes on until stopped."""
         status = Status(0, 0, 0, self.world_us, self._done_days(self.world_us), total_days)
         for day in self._days(total_days):
@@ -99,8 +112,8 @@ class Run:
             start = 0
             while start < len(missing):
                 end = start + pace.due(times_us[start : start + _CHUNK])
-                self._publisher.send_all(missing[start:end])
-                status = self._counted(status, missing[start:end])
+                sent = self._send(missing[start:end], status.world_us, consequences)
+                status = self._counted(status, sent)
                 self._view.update(status)
                 start = end
                 if self._is_stopped_within(pace, times_us[start:]):
@@ -108,6 +121,19 @@ class Run:
                     return Result(status, start == len(missing) and day + 1 == total_days)
         self._publisher.flush()
         return Result(status, True)
+
+    def _send(
+        self, due: list[Record], world_us: int, consequences: Consequences | None
+    ) -> list[Record]:
+        """Send what is due and what has come about meanwhile; returns what was due and sent."""
+        if consequences is None:
+            self._publisher.send_all(due)
+            return due
+        come_about = consequences.arrived(world_us)
+        fresh = [record for record in come_about if not self._is_known(record)]
+        planned = [record for record in due if consequences.allows(record)]
+        self._publisher.send_all([*fresh, *planned])
+        return planned
 
     def _days(self, total_days: int | None) -> Iterator[int]:
         first = max(0, self._position.resume_day - _LOOK_BACK_DAYS)
@@ -122,7 +148,10 @@ class Run:
     def _is_there(self, record: Record) -> bool:
         if record.is_transaction:
             return self._position.has(self._partition(record.key), record.sequence)
-        return (record.key, record.source) in self._known[record.topic]
+        return self._is_known(record)
+
+    def _is_known(self, record: Record) -> bool:
+        return (record.key, record.source) in self._known.get(record.topic, ())
 
     def _is_stopped_within(self, pace: Pace, waiting_us: list[int]) -> bool:
         """Sleep until the next record is due, or briefly; whether the run is to end."""

@@ -30,6 +30,7 @@ class World:
         self.plan = Plan(self.scene, self.campaigns)
         self._labels: dict[int, Labels] = {}
         self._token = lru_cache(maxsize=None)(self._make_token)
+        self._recent = lru_cache(maxsize=8)(self.day)
 
     def day(self, number: int) -> Day:
         """The purchases of world day `number` (0 is `spec.start_day`) in time order."""
@@ -65,6 +66,22 @@ class World:
     def transaction_id(self, day: int, row: int) -> str:
         """The id of purchase `row` of world day `day`."""
         return f"{self.spec.fingerprint}-{day:05d}-{row:07d}"
+
+    def locate(self, transaction_id: str) -> tuple[int, int] | None:
+        """The (day, row) of a purchase by its id; None when it is not of this world."""
+        fingerprint, _, place = transaction_id.partition("-")
+        day, _, row = place.partition("-")
+        if fingerprint != self.spec.fingerprint or not (day.isdigit() and row.isdigit()):
+            return None
+        return int(day), int(row)
+
+    def is_fraud(self, day: int, row: int) -> bool:
+        """The truth about one purchase."""
+        return bool(self._recent(day).purchases.campaign[row] != LEGITIMATE)
+
+    def merchant_id(self, day: int, row: int) -> str:
+        """Where one purchase was made."""
+        return str(self.scene.merchants.ids[self._recent(day).purchases.merchant[row]])
 
     def frauds(self, day: Day) -> NDArray[np.int64]:
         """The rows of a day that are fraud in truth."""

@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections import Counter
+from typing import Any
 
 import orjson
 import pytest
@@ -16,13 +17,14 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 from contracts.errors import BrokerError, SettingsError
 from contracts.kafka import full_ranges, make_producer, read_range
 from contracts.settings import KafkaSettings, Settings, WorldSettings
+from producer.aftermath import open_aftermath
 from producer.pace import AtOnce, SteadyRate
 from producer.partition import partition_of
 from producer.position import find_world
 from producer.publisher import open_publisher
 from producer.records import Record, Writer
 from producer.run import Result, Run, Status, world_of
-from producer.spec import DAY_US
+from producer.spec import DAY_US, WorldSpec
 from producer.world import World
 
 pytestmark = pytest.mark.integration
@@ -138,11 +140,62 @@ def test_a_topic_with_foreign_data_is_refused(kafka_settings: Settings) -> None:
         find_world(kafka, kafka_settings.world)
 
 
-def _await_records(kafka: KafkaSettings, count: int, seconds: float = 60.0) -> None:
-    """Return as soon as the transactions topic holds `count` records."""
+def test_outcomes_follow_decisions_once_across_restarts(kafka_settings: Settings) -> None:
+    """Each decision on the scores topic gets one outcome, also when the producer starts again."""
+    kafka, world = kafka_settings.kafka, small_world(kafka_settings, 100)
+    spec = world_of(kafka, world, NOW_US)
+    backfill(kafka, world)
+    placed = [
+        (span.partition, raw.offset, orjson.loads(raw.value or b""))
+        for span in full_ranges(kafka, kafka.topic)
+        for batch in read_range(kafka, span)
+        for raw in batch
+    ]
+    for upto in (300, 600):
+        _decide(kafka, placed[upto - 300 : upto])
+        _run_until(kafka_settings, spec, upto)
+    found = on_topic(kafka, kafka.outcomes_topic)
+    assert len(found) == len({_id(record) for record in found}) == 600
+
+
+def _decide(kafka: KafkaSettings, placed: list[tuple[int, int, dict[str, Any]]]) -> None:
+    """Put decisions of the kinds that have consequences on the scores topic."""
+    scorer = make_producer(kafka)
+    for partition, offset, transaction in placed:
+        decision = {
+            **{name: transaction[name] for name in ("transaction_id", "card_id", "event_time")},
+            "decision": ("approve", "review", "decline")[offset % 3],
+            "control": False,
+            "is_duplicate": False,
+            "source": {"topic": kafka.topic, "partition": partition, "offset": offset},
+        }
+        scorer.produce(kafka.scores_topic, key=transaction["card_id"], value=orjson.dumps(decision))
+    scorer.flush(10)
+
+
+def _run_until(settings: Settings, spec: WorldSpec, outcomes: int) -> None:
+    """Go on with the world until the outcomes topic holds so many records."""
+    kafka, stop = settings.kafka, threading.Event()
+    run = Run(kafka, spec, open_publisher(kafka), Silent(), stop)
+    aftermath = open_aftermath(kafka, settings.policy, run.world)
+    pace = SteadyRate(200.0, lambda: time.time_ns() // 1000)
+    options = {"total_days": None, "consequences": aftermath}
+    thread = threading.Thread(target=run.publish, args=(pace,), kwargs=options)
+    thread.start()
+    try:
+        _await_records(kafka, outcomes, topic=kafka.outcomes_topic)
+    finally:
+        stop.set()
+        thread.join(30)
+
+
+def _await_records(
+    kafka: KafkaSettings, count: int, seconds: float = 60.0, topic: str | None = None
+) -> None:
+    """Return as soon as a topic, by default that of transactions, holds `count` records."""
     admin = AdminClient({"bootstrap.servers": kafka.broker})
     ends = {
-        TopicPartition(kafka.topic, number): OffsetSpec.latest()
+        TopicPartition(topic or kafka.topic, number): OffsetSpec.latest()
         for number in range(kafka.partitions)
     }
     deadline = time.monotonic() + seconds
