@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import redis
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 
@@ -19,6 +20,7 @@ from contracts.settings import KafkaSettings, Settings, load_settings
 from stack.jars import fetch_jars
 from stack.kafka_server import kafka as kafka_service
 from stack.layout import HOST, Layout
+from stack.servers import redis as redis_service
 from stack.service import Context
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -55,6 +57,32 @@ def kafka_settings(kafka_broker: str) -> Settings:
     for name in topics.values():
         _await_topic(kafka, name)
     return settings.model_copy(update={"kafka": kafka})
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a Redis that is started for this test session alone."""
+    layout = _scratch_layout(tmp_path_factory.mktemp("redis"), ("redis",))
+    url = f"redis://:secret@{HOST}:{layout.port('redis')}/0"
+    settings = load_settings(CHECKOUT, environ={"REDIS_URL": url})
+    service = redis_service(Context(layout, settings, {}))
+    service.prepare(lambda: False)
+    with _running(service.command, layout.logs / "redis.log"):
+        _await_redis(url)
+        yield url
+
+
+def _await_redis(url: str, seconds: float = 30.0) -> None:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            redis.Redis.from_url(url).ping()
+        except redis.RedisError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return
 
 
 def _await_topic(kafka: KafkaSettings, name: str, seconds: float = 30.0) -> None:
