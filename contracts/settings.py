@@ -151,15 +151,23 @@ class FallbackSettings(Section):
 
 
 class WorldSettings(Section):
-    """The synthetic world's size, place in time and pace."""
+    """The synthetic world's size, place in time and pace; `preset` says what is paid with.
 
-    seed: int
-    backfill_days: Positive
-    end_days_ago: Annotated[int, Field(ge=0)]
-    cards: Positive
-    merchants: Positive
-    fraud_rate: Annotated[float, Field(ge=0, le=0.5)]
-    speed: Annotated[float, Field(gt=0)]
+    Medians of the delays until a fraud is known; `unreported_share` of victims never tell.
+    """
+
+    preset: Literal["card", "crypto", "atm"] = "card"
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    backfill_days: Annotated[int, Field(ge=1, le=3650)]
+    end_days_ago: Annotated[int, Field(ge=0, le=3650)]
+    cards: Annotated[int, Field(ge=10, le=5_000_000)]
+    merchants: Annotated[int, Field(ge=100, le=1_000_000)]
+    fraud_rate: Annotated[float, Field(ge=0, le=0.05)]
+    speed: Annotated[float, Field(gt=0, le=1_000_000)]
+    unreported_share: Annotated[float, Field(ge=0, le=0.9)] = 0.10
+    chargeback_days: Annotated[float, Field(gt=0, le=20)] = 4.0
+    report_hours: Annotated[float, Field(gt=0, le=240)] = 24.0
+    investigation_hours: Annotated[float, Field(gt=0, le=240)] = 6.0
 
 
 class Settings(Section):
@@ -225,6 +233,7 @@ STACK_VARIABLES = (
     "AIRFLOW_FERNET_KEY",
     "AIRFLOW_JWT_SECRET",
     "AIRFLOW_API_SECRET",
+    "REDIS_PASSWORD",
 )
 """Names a `.env` file may also hold; only the local stack and compose read them."""
 
