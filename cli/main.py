@@ -1,38 +1,27 @@
-"""Assembles the `fraud` command; a known problem becomes one line and an exit code."""
+"""The entry point: a known problem becomes one line and an exit code, and so does Ctrl-C."""
 
 import sys
 
-import typer
-from rich.console import Console
-
-from cli import (
-    demo,
-    explain,
-    features,
-    imports,
-    models,
-    produce,
-    stack,
-    stream,
-)
 from contracts.errors import FraudError
-
-app = typer.Typer(
-    help="Fraud detection on Kafka: features, learning and streaming decisions.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-)
-for room in (stack, demo, produce, imports, features, models, stream, explain):
-    room.register(app)
 
 
 def main() -> None:
     """Run a command; a known problem is one message on stderr and exit code 2."""
     try:
+        # Imported here: Ctrl-C while the libraries load must not show where they were.
+        from cli.application import app
+
         app()
     except FraudError as error:
-        Console(stderr=True).print(f"[bold red]Error:[/] {error}", soft_wrap=True, highlight=False)
+        _tell(error)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _tell(error: FraudError) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    message = Text.assemble(("Error: ", "bold red"), str(error))
+    Console(stderr=True).print(message, soft_wrap=True)
