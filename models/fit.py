@@ -101,15 +101,15 @@ XGBOOST_DEFAULTS: Mapping[str, Any] = {
     # From version 2 on the defaults estimate the base score and use 256 bins: both cost precision
     # with one fraud in two hundred.
     "base_score": 0.5,
-    "max_bin": 1024,
+    "max_bin": 512,
     "max_depth": 5,
     "learning_rate": 0.1,
     "min_child_weight": 5.0,
     "subsample": 0.8,
-    "colsample_bytree": 0.6,
+    "colsample_bytree": 0.4,
     "reg_lambda": 2.0,
-    "rounds": 200,
-    "patience": 30,
+    "rounds": 160,
+    "patience": 20,
 }
 
 

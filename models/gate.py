@@ -56,14 +56,17 @@ class ModelContender:
 
 @dataclass(frozen=True, slots=True)
 class RuleContender:
-    """The rule tier, which decides when there is no champion."""
+    """The rule tier, which decides when no champion is usable; `instead_of` says why it is not."""
 
     rules: FallbackSettings
+    instead_of: str = ""
 
     def judge(self, rows: Rows) -> Opinion:
         """The decision is the score: declines rank above reviews above approvals."""
         decision = rule_decisions(self.rules, rows.amount_minor, rows.category, rows.country)
-        return Opinion(f"rule tier {self.rules.version}", decision.astype(float), decision, None)
+        why = f" ({self.instead_of})" if self.instead_of else ""
+        name = f"rule tier {self.rules.version}{why}"
+        return Opinion(name, decision.astype(float), decision, None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ from contracts.settings import Settings
 from models.bundle import Bundle
 from models.folds import Fold
 from models.gate import (
-    Check,
     Contender,
     ModelContender,
     RuleContender,
@@ -58,31 +57,31 @@ def gate_version(settings: Settings, table_uri: str, version: str) -> "GateResul
 
 
 def _judge(settings: Settings, challenger: Bundle, champion: str | None, rows: Rows) -> Verdict:
-    if champion is None:
-        rival: Contender = RuleContender(settings.fallback)
-        learned_until = _learned_until(challenger)
-    else:
-        try:
-            bundle = load_bundle(settings, champion, feature_hash=challenger.feature_hash)
-        except BundleError as error:
-            return _incomparable(challenger, champion, error)
-        rival = ModelContender(bundle)
-        learned_until = max(_learned_until(challenger), _learned_until(bundle))
-    later = rows.where(rows.event_time >= learned_until)
+    rival, learned_until = _rival(settings, challenger, champion)
+    later = rows.where(rows.event_time >= max(_learned_until(challenger), learned_until))
     contender = ModelContender(challenger)
     return run_gate(contender, rival, later, settings.policy, settings.learning.seed)
+
+
+def _rival(settings: Settings, challenger: Bundle, champion: str | None) -> tuple[Contender, int]:
+    """The champion, or the rule tier where no champion decides, and when its knowledge ends.
+
+    A champion made for other features than this code's is refused by every scorer of this code: the
+    rule tier decides in its place, so that is what a challenger has to beat.
+    """
+    if champion is None:
+        return RuleContender(settings.fallback), 0
+    try:
+        bundle = load_bundle(settings, champion, feature_hash=challenger.feature_hash)
+    except BundleError as error:
+        return RuleContender(settings.fallback, instead_of=error.cause), 0
+    return ModelContender(bundle), _learned_until(bundle)
 
 
 def _learned_until(bundle: Bundle) -> int:
     """The newest event time whose knowledge a bundle may hold, microseconds."""
     training: Mapping[str, Any] = bundle.details["training"]
     return int(training["learned_until"])
-
-
-def _incomparable(challenger: Bundle, champion: str, error: BundleError) -> Verdict:
-    check = Check("champion can be compared", error.cause, "same features", holds=False)
-    name = f"version {challenger.version}"
-    return Verdict("inconclusive", (check,), name, f"version {champion}", {})
 
 
 def champion_figures(settings: Settings, table_uri: str) -> dict[str, Any]:
