@@ -88,7 +88,7 @@ class Bank:
     def _note(self, verdict: Verdict, place: tuple[int, int], is_fraud: bool) -> None:
         rng = self._luck(place)
         rng.random()
-        label_us = verdict.event_us + int(delays_us(INVESTIGATION, 1, rng)[0])
+        label_us = verdict.event_us + int(delays_us(self._world.spec, INVESTIGATION, 1, rng)[0])
         label = Label(
             transaction_id=verdict.transaction_id,
             card_id=verdict.card_id,

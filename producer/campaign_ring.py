@@ -1,12 +1,13 @@
 """Organised frauds: many cards at one merchant, or emptied together at cash machines."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from producer.campaign import Loot, VictimPicker, fresh_devices, moment, rob, steps
 from producer.campaign import thief_cities as seeming_cities
+from producer.cardholders import devices
 from producer.day import Purchases
 from producer.habits import Scene
 from producer.spec import DAY_US, HOUR_US
@@ -78,6 +79,40 @@ class AtmRing:
             device=np.zeros(len(owner), dtype=np.int64),
         )
         return rob(scene, loot, rng)
+
+
+@dataclass(frozen=True, slots=True)
+class MuleWallets:
+    """Recruited wallets pass stolen money on to the same few counterparties.
+
+    Evidence: two to four wallets, each with four to eight payments within hours of about its first
+    one's size, to one or two counterparties that the other mules of the crew pay too.
+    """
+
+    name: str = "mule_wallets"
+    share: float = 0.25
+    size: float = 16.0
+
+    def strike(
+        self, scene: Scene, day: int, pick: VictimPicker, rng: np.random.Generator
+    ) -> Purchases:
+        """One crew on one day."""
+        wallets = pick(int(rng.integers(2, 5)))
+        owner = np.repeat(np.arange(len(wallets)), rng.integers(4, 9, len(wallets)))
+        shops = rng.choice(np.flatnonzero(scene.merchants.is_online), 2)
+        start = moment(scene, day, rng, 1)[0] + rng.integers(0, 4 * HOUR_US, len(wallets))
+        loot = Loot(
+            event_us=start[owner] + steps(owner, rng.exponential(1_200.0, len(owner)) + 60.0),
+            account=wallets[owner],
+            merchant=rng.choice(shops, len(owner)),
+            city=scene.holders.home[wallets[owner]],
+            scale=np.full(len(owner), 1.2),
+            device=devices(scene.holders, wallets[owner], day, np.ones(len(owner), dtype=np.bool_)),
+        )
+        passed_on = rob(scene, loot, rng)
+        first = np.searchsorted(owner, owner)
+        near = passed_on.amount_minor[first] * rng.uniform(0.9, 1.1, len(owner))
+        return replace(passed_on, amount_minor=near.astype(np.int64))
 
 
 def _little_known(scene: Scene, rng: np.random.Generator) -> int:

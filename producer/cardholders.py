@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from producer.categories import CATEGORIES
+from producer.markets import MARKETS
 from producer.merchants import ONLINE, Merchants
 from producer.places import home_weights
 from producer.spec import Stream, WorldSpec
@@ -68,7 +69,10 @@ def make_cardholders(spec: WorldSpec, merchants: Merchants) -> Cardholders:
     size = spec.cards
     home = rng.choice(len(home_weights()), size, p=home_weights()).astype(np.int64)
     taste = np.exp(rng.normal(0, 0.8, (size, len(CATEGORIES))))
+    everywhere = MARKETS[spec.preset].online
     online_share = rng.beta(2.0, 5.0, size)
+    if everywhere is not None:
+        online_share = np.full(size, float(everywhere))
     joins, leaves = _memberships(size, rng)
     return Cardholders(
         home=home,

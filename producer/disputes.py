@@ -58,8 +58,8 @@ def _mistakes(spec: WorldSpec, day: Day) -> tuple[Labels, Labels]:
     rng = spec.rng(Stream.LABELS, day.number)
     honest = day.purchases.campaign == LEGITIMATE
     rows = np.flatnonzero(honest & (rng.random(len(day)) < _MISTAKEN_SHARE))
-    disputed_us = day.purchases.event_us[rows] + delays_us(CHARGEBACK, len(rows), rng)
-    corrected_us = disputed_us + delays_us(CORRECTION, len(rows), rng)
+    disputed_us = day.purchases.event_us[rows] + delays_us(spec, CHARGEBACK, len(rows), rng)
+    corrected_us = disputed_us + delays_us(spec, CORRECTION, len(rows), rng)
     back = rng.random(len(rows)) < _TAKEN_BACK_SHARE
     chargeback = np.full(len(rows), CHARGEBACK)
     correction = np.full(len(rows), CORRECTION)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from producer.categories import ATM_CATEGORY, CATEGORIES, column
+from producer.markets import MARKETS, Market
 from producer.places import CITIES, footfall
 from producer.spec import Stream, WorldSpec
 
@@ -75,13 +76,16 @@ def _shop_prices(
 
 
 def make_merchants(spec: WorldSpec) -> Merchants:
-    """All merchants; a grocer and a cash machine in every city, every digital category online."""
+    """All merchants of the preset's market; wherever it has shops, every city has some."""
     rng = spec.rng(Stream.MERCHANTS)
-    category, group = _categories_and_groups(spec.merchants, rng)
+    market = MARKETS[spec.preset]
+    category, group = _categories_and_groups(spec.merchants, market, rng)
     order = np.argsort(group, kind="stable")
     category, group = category[order], group[order]
     size = len(group)
-    popularity = column("weight")[category] * rng.pareto(1.6, size).clip(0.05, 12)
+    popularity = np.array(market.category_weights())[category] * rng.pareto(1.6, size).clip(
+        0.05, 12
+    )
     popularity /= np.bincount(category, minlength=len(CATEGORIES))[category]
     seats = rng.choice(ONLINE, size, p=footfall())
     return Merchants(
@@ -99,15 +103,31 @@ def make_merchants(spec: WorldSpec) -> Merchants:
 
 
 def _categories_and_groups(
-    size: int, rng: np.random.Generator
+    size: int, market: Market, rng: np.random.Generator
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    weights = column("weight") ** 0.7
+    weights = np.array(market.category_weights()) ** 0.7
     category = rng.choice(len(CATEGORIES), size, p=weights / weights.sum())
-    online = rng.random(size) < column("online")[category]
+    sells_online = (
+        column("online") if market.online is None else np.full(len(weights), market.online)
+    )
+    online = rng.random(size) < sells_online[category]
     group = np.where(online, ONLINE, rng.choice(ONLINE, size, p=footfall()))
-    category[:ONLINE], group[:ONLINE] = ATM_CATEGORY, np.arange(ONLINE)
-    category[ONLINE : 2 * ONLINE], group[ONLINE : 2 * ONLINE] = 0, np.arange(ONLINE)
-    everywhere = np.flatnonzero(column("online") == 1.0)
-    online_only = slice(2 * ONLINE, 2 * ONLINE + len(everywhere))
-    category[online_only], group[online_only] = everywhere, ONLINE
+    _fill_every_group(category, group, weights, sells_online)
     return category.astype(np.int64), group.astype(np.int64)
+
+
+def _fill_every_group(
+    category: NDArray[np.int64],
+    group: NDArray[np.int64],
+    weights: NDArray[np.float64],
+    sells_online: NDArray[np.float64],
+) -> None:
+    """Put a shop of each all-physical kind in every city, and each all-online kind online."""
+    cities = np.arange(ONLINE)
+    everyday = [kind for kind in (ATM_CATEGORY, 0) if weights[kind] > 0 and sells_online[kind] < 1]
+    for place, kind in enumerate(everyday):
+        rows = slice(place * ONLINE, (place + 1) * ONLINE)
+        category[rows], group[rows] = kind, cities
+    remote = np.flatnonzero((weights > 0) & (sells_online == 1))
+    rows = slice(len(everyday) * ONLINE, len(everyday) * ONLINE + len(remote))
+    category[rows], group[rows] = remote, ONLINE

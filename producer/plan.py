@@ -97,8 +97,8 @@ class Plan:
         stolen = 0
         for account in np.unique(loot.account):
             own = loot.take(loot.account == account)
-            source = draw_source(rng)
-            label_us = report_times(own.event_us, source, rng)
+            source = draw_source(self.scene.spec, rng)
+            label_us = report_times(self.scene.spec, own.event_us, source, rng)
             frauds = Frauds(own, label_us, np.full(len(own), source))
             if source != UNREPORTED:
                 caught_us = int(label_us.min())

@@ -14,6 +14,7 @@ from producer.categories import CATEGORIES
 from producer.day import CHANNEL_NAMES, NO_DEVICE, NO_PREFIX, ONLINE_CHANNEL, Day
 from producer.delays import SOURCES
 from producer.disputes import Labels
+from producer.markets import MARKETS
 from producer.places import CITIES
 from producer.world import World
 
@@ -57,6 +58,7 @@ class Writer:
     def transactions(self, day: Day) -> Iterator[Record]:
         """The day's transactions in time order."""
         topic, columns = self._kafka.topic, day.purchases
+        absent = dict.fromkeys(MARKETS[self._world.spec.preset].absent)
         stem = f"{self._world.spec.fingerprint}-{day.number:05d}-"
         rows = zip(
             range(len(day)),
@@ -72,7 +74,7 @@ class Writer:
         )
         for row, card, event_us, shop, amount, channel, place, device, prefix in rows:
             is_remote = channel == ONLINE_CHANNEL
-            value = {
+            value: dict[str, object] = {
                 "schema_version": SCHEMA_VERSION,
                 "transaction_id": f"{stem}{row:07d}",
                 "event_time": event_us,
@@ -89,6 +91,8 @@ class Writer:
                 "device_id": device,
                 "ip_prefix": prefix,
             }
+            if absent:
+                value |= absent
             yield Record(topic, card, orjson.dumps(value), event_us, (day.number, row), "", True)
 
     def labels(self, labels: Labels) -> Iterator[Record]:

@@ -13,7 +13,7 @@ HOUR_US = 3_600_000_000
 MINUTE_US = 60_000_000
 SECOND_US = 1_000_000
 
-WORLD_VERSION = 3
+WORLD_VERSION = 4
 """Raised when a change of this code changes the bytes of a world: a topic never mixes two."""
 
 
@@ -33,13 +33,21 @@ class Stream(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class WorldSpec:
-    """The identity of a world. `start_day` counts days since the Unix epoch, from midnight UTC."""
+    """The identity of a world: everything that its bytes depend on.
+
+    `start_day` counts days since the Unix epoch, from midnight UTC; the delays are medians.
+    """
 
     seed: int
     start_day: int
     cards: int
     merchants: int
     fraud_rate: float
+    preset: str = "card"
+    unreported_share: float = 0.10
+    chargeback_days: float = 4.0
+    report_hours: float = 24.0
+    investigation_hours: float = 6.0
 
     @property
     def start_us(self) -> int:
@@ -70,6 +78,11 @@ def spec_from(world: WorldSettings, start_day: int) -> WorldSpec:
         cards=world.cards,
         merchants=world.merchants,
         fraud_rate=world.fraud_rate,
+        preset=world.preset,
+        unreported_share=world.unreported_share,
+        chargeback_days=world.chargeback_days,
+        report_hours=world.report_hours,
+        investigation_hours=world.investigation_hours,
     )
 
 

@@ -22,7 +22,11 @@ def subscription_dues(
     """What subscriptions charge on a day; each slot of an account is the same all its life."""
     rng = spec.rng(Stream.SUBSCRIPTIONS)
     size = len(holders)
-    shops = rng.choice(_providers(merchants), (size, _MOST))
+    providers = _providers(merchants)
+    if len(providers) == 0:
+        nothing = np.zeros(0, dtype=np.int64)
+        return _charges(holders, nothing, nothing, nothing, nothing)
+    shops = rng.choice(providers, (size, _MOST))
     has = rng.random((size, _MOST)) < _SHARE
     due_on = rng.integers(1, 29, (size, _MOST))
     price = np.rint(merchants.median_minor[shops] * rng.choice([0.5, 0.8, 1.0, 1.6], shops.shape))

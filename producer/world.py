@@ -5,7 +5,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from producer.campaigns import card_campaigns
+from producer.campaigns import campaigns_of
 from producer.cardholders import make_cardholders
 from producer.day import LEGITIMATE, Day, Purchases, concatenate
 from producer.delays import MAX_DELAY_DAYS, NEVER, UNREPORTED
@@ -26,7 +26,7 @@ class World:
         self.spec = spec
         merchants = make_merchants(spec)
         self.scene = Scene(spec, merchants, make_cardholders(spec, merchants))
-        self.campaigns = card_campaigns()
+        self.campaigns = campaigns_of(spec.preset)
         self.plan = Plan(self.scene, self.campaigns)
         self._labels: dict[int, Labels] = {}
         self._token = lru_cache(maxsize=None)(self._make_token)

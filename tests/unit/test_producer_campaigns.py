@@ -1,15 +1,21 @@
 """Each campaign does what its description says, and none is given away by one raw field."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
+import orjson
 import pytest
 from numpy.typing import NDArray
 
+from contracts.columns import parse_transactions
+from contracts.settings import load_settings
 from producer.campaign import Campaign
 from producer.campaign_friendly import FriendlyFraud
 from producer.campaign_present import ImpossibleTravel, LostOrStolen, SkimmedMerchant
 from producer.campaign_remote import AccountTakeover, CardTesting
-from producer.campaign_ring import AtmRing, ColludingMerchant
-from producer.campaigns import card_campaigns
+from producer.campaign_ring import AtmRing, ColludingMerchant, MuleWallets
+from producer.campaigns import campaigns_of
 from producer.cardholders import make_cardholders, whereabouts
 from producer.day import (
     ATM_CHANNEL,
@@ -21,11 +27,14 @@ from producer.day import (
     concatenate,
 )
 from producer.habits import Scene
+from producer.markets import MARKETS
 from producer.merchants import make_merchants
+from producer.records import Writer
 from producer.spec import DAY_US, HOUR_US, WorldSpec
 from producer.world import World
 
 DAY = 5
+KAFKA = load_settings(Path(__file__).resolve().parents[2], environ={}).kafka
 SPEC = WorldSpec(seed=11, start_day=20_000, cards=1000, merchants=600, fraud_rate=0.005)
 
 
@@ -55,7 +64,7 @@ def own_runs(purchases: Purchases) -> list[Purchases]:
     return [ordered.take(ordered.account == account) for account in np.unique(ordered.account)]
 
 
-@pytest.mark.parametrize("campaign", card_campaigns(), ids=lambda campaign: campaign.name)
+@pytest.mark.parametrize("campaign", campaigns_of("card"), ids=lambda campaign: campaign.name)
 def test_a_campaign_has_its_stated_size_and_starts_on_its_day(
     scene: Scene, campaign: Campaign
 ) -> None:
@@ -67,8 +76,9 @@ def test_a_campaign_has_its_stated_size_and_starts_on_its_day(
 
 
 def test_shares_of_campaigns_add_up_to_one() -> None:
-    """The planned fraud is divided among the campaigns, no more and no less."""
-    assert sum(campaign.share for campaign in card_campaigns()) == pytest.approx(1.0)
+    """The planned fraud is divided among the campaigns of each preset, no more and no less."""
+    for preset in MARKETS:
+        assert sum(campaign.share for campaign in campaigns_of(preset)) == pytest.approx(1.0)
 
 
 def test_card_testing_tries_small_then_drains(scene: Scene) -> None:
@@ -142,6 +152,32 @@ def test_friendly_fraud_uses_the_own_device_and_repeats(scene: Scene) -> None:
     assert (made.device % 2 == 1).all()
     assert (made.channel == ONLINE_CHANNEL).all()
     assert len(np.unique(made.account)) < 0.15 * len(scene.holders)
+
+
+def test_mule_wallets_pass_similar_sums_on_to_the_same_few(scene: Scene) -> None:
+    """Two or more wallets pay at most two counterparties, each in nearly equal sums."""
+    for made in strikes(scene, MuleWallets()):
+        assert len(np.unique(made.account)) >= 2
+        assert len(np.unique(made.merchant)) <= 2
+        for run in own_runs(made):
+            assert run.amount_minor.max() <= 1.3 * run.amount_minor.min()
+
+
+@pytest.mark.parametrize(
+    ("preset", "absent", "channel"),
+    [("crypto", {"country", "latitude"}, "online"), ("atm", {"device_id", "ip_prefix"}, "atm")],
+)
+def test_presets_pay_their_own_way_and_lack_fields(
+    preset: str, absent: set[str], channel: str
+) -> None:
+    """Crypto is all online without places, cash all at machines without devices; both are robbed."""
+    world = World(replace(SPEC, preset=preset))
+    records = [r for day in range(9) for r in Writer(world, KAFKA).transactions(world.day(day))]
+    rows = [orjson.loads(record.value) for record in records]
+    assert parse_transactions([record.value for record in records]).bad == ()
+    assert {row["channel"] for row in rows} == {channel}
+    assert all(row[name] is None for row in rows for name in absent)
+    assert sum(len(world.frauds(world.day(day))) for day in range(9)) > 10
 
 
 def test_no_raw_field_separates_fraud() -> None:
