@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from numba import njit
+from numba import config, njit
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
@@ -31,7 +31,12 @@ def source_stamp() -> tuple[str, int]:
 
 
 def kernel(function: Kernel) -> Kernel:
-    """Compile on first use; the result is kept beside the source, or in NUMBA_CACHE_DIR."""
+    """Compile on first use; the result is kept beside the source, or in NUMBA_CACHE_DIR.
+
+    With NUMBA_DISABLE_JIT=1 the functions stay Python: slow, for debugging and for fault tests.
+    """
+    if config.DISABLE_JIT:
+        return function
     dispatcher = njit(cache=True, error_model="numpy")(function)
     dispatcher._cache._cache_file._source_stamp = source_stamp()
     compiled: Kernel = dispatcher

@@ -31,7 +31,7 @@ CASH_CATEGORIES = (4829, 5947, 6010, 6011, 6012, 6051, 6540, 7800, 7801, 7802, 7
 """Categories (ISO 18245) that turn a card into cash: transfers, cash, gambling, gift cards."""
 HASH_BITS = 40
 """Width of the remembered hashes: among 512 identifiers a false match has odds of 1 in 2e9."""
-MISSING = -(1 << 62)
+MISSING = -(1 << 60)
 NEVER = 1 << 62
 
 # Columns of an encoded event.

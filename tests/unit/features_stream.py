@@ -1,0 +1,141 @@
+"""A scorer in small: feeds a partition to a feature server in batches, and dies where it is told.
+
+What it checks is the promise behind every decision: whatever happens, each event's features are
+those of one replay of the whole history.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from features.engine import FeatureMatrix, replay
+from features.serving import FeatureServer
+from features.store import Manifest, StateStore, Stored
+
+
+class KilledError(Exception):
+    """The process ended here."""
+
+
+class TableHistory:
+    """A topic that is a table."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table
+
+    def first_offset(self, partition: int) -> int:
+        """See `History`."""
+        return 0
+
+    def read(self, partition: int, start: int, end: int) -> Iterator[pa.Table]:
+        """See `History`; two tables, as a topic comes in several."""
+        rows = of_partition(self._table, partition)
+        offsets = rows["offset"].to_numpy()
+        wanted = rows.filter((offsets >= start) & (offsets < end))
+        half = len(wanted) // 2
+        yield from (part for part in (wanted.slice(0, half), wanted.slice(half)) if len(part))
+
+
+def of_partition(table: pa.Table, partition: int) -> pa.Table:
+    """The rows of one partition, in offset order."""
+    return table.filter(table["partition"].to_numpy() == partition)
+
+
+@dataclass
+class DyingStore:
+    """A store whose process dies before or after its n-th write, or whose server forgets all."""
+
+    inner: StateStore
+    deaths: dict[int, str] = field(default_factory=dict)
+    writes: int = 0
+
+    def manifest(self, partition: int) -> Manifest | None:
+        """See `StateStore`."""
+        return self.inner.manifest(partition)
+
+    def read(self, partition: int, generation: str, cards: Sequence[str]) -> Stored:
+        """See `StateStore`."""
+        return self.inner.read(partition, generation, cards)
+
+    def write(self, partition: int, generation: str, states: Mapping[str, bytes]) -> None:
+        """See `StateStore`."""
+        self._die("before")
+        self.inner.write(partition, generation, states)
+        self._die("after")
+        self.writes += 1
+
+    def begin(self, partition: int, generation: str) -> None:
+        """See `StateStore`."""
+        self._die("before")
+        self.inner.begin(partition, generation)
+        self._die("after")
+        self.writes += 1
+
+    def mark(self, partition: int, manifest: Manifest) -> None:
+        """See `StateStore`."""
+        self._die("before")
+        self.inner.mark(partition, manifest)
+        self._die("after")
+        self.writes += 1
+
+    def _die(self, moment: str) -> None:
+        if self.deaths.get(self.writes) == moment:
+            del self.deaths[self.writes]
+            raise KilledError
+
+
+@dataclass
+class Scorer:
+    """One partition's consumer: cuts its offsets into batches, commits, and starts again."""
+
+    table: pa.Table
+    store: StateStore
+    batch_sizes: Sequence[int]
+    rewinds: Sequence[int] = ()
+    seen: list[tuple[int, FeatureMatrix]] = field(default_factory=list)
+
+    def run(self, partition: int) -> None:
+        """Serve the whole partition, restarting after each death and rewinding when told."""
+        rows = of_partition(self.table, partition)
+        committed, turn = 0, 0
+        server = self._server()
+        while committed < len(rows):
+            size = self.batch_sizes[turn % len(self.batch_sizes)]
+            turn += 1
+            try:
+                self._batch(server, rows, committed, min(committed + size, len(rows)))
+                committed = min(committed + size, len(rows))
+            except KilledError:
+                server = self._server()
+            if turn <= len(self.rewinds):  # an older checkpoint
+                committed = max(0, committed - self.rewinds[turn - 1])
+                server = self._server() if self.rewinds[turn - 1] else server
+
+    def _server(self) -> FeatureServer:
+        return FeatureServer(self.store, "test", history=TableHistory(self.table))
+
+    def _batch(self, server: FeatureServer, rows: pa.Table, start: int, end: int) -> None:
+        offsets = rows["offset"].to_pylist()
+        partition = rows["partition"][0].as_py()
+        first = offsets[start]
+        after = offsets[end - 1] + 1
+        server.ensure(partition, first)
+        middle = (start + end) // 2
+        for low, high in ((start, middle), (middle, end)):  # a micro-batch in two chunks
+            chunk = rows.slice(low, high - low)
+            served = server.serve(chunk, partition=partition, committed_offset=first)
+            self.seen.append((low, served))
+        server.mark(partition, first, after)
+
+
+def assert_parity(scorer: Scorer, partition: int) -> None:
+    """Everything that was ever served equals one replay of the whole table."""
+    rows = of_partition(scorer.table, partition)
+    truth = replay(rows)
+    for start, served in scorer.seen:
+        span = slice(start, start + len(served.values))
+        assert np.array_equal(served.values, truth.values[span], equal_nan=True)
+        assert np.array_equal(served.is_late, truth.is_late[span])
+        assert np.array_equal(served.is_duplicate, truth.is_duplicate[span])
