@@ -19,7 +19,14 @@ from contracts.settings import KafkaSettings, Settings
 from producer.pace import AtOnce, Pace, SteadyRate, TimeLapse
 from producer.publisher import Publisher, Stop, new_stop, open_publisher
 from producer.records import Record
-from producer.table_plan import ImportOptions, ImportReport, Selection, planned, select
+from producer.table_plan import (
+    ImportOptions,
+    ImportReport,
+    Selection,
+    check_options,
+    planned,
+    select,
+)
 from producer.table_records import records
 from producer.table_resume import Standing, find_standing
 from producer.table_source import content_hash, count_rows
@@ -63,6 +70,7 @@ def import_table(
         BrokerError: Kafka cannot be reached or stops taking records.
     """
     began = time.monotonic()
+    check_options(options)
     mapping = load_mapping(options.mapping)
     if not options.dry_run:
         _refuse_missing_topics(settings.kafka)

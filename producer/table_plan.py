@@ -82,9 +82,8 @@ def select(spool: Spool, options: ImportOptions, now_us: int) -> Selection:
     """Turn options into times.
 
     Raises:
-        DataError: the options contradict each other or select nothing.
+        DataError: they select nothing.
     """
-    _refuse_contradictions(options)
     first_us, last_us = spool.events.span() or (0, 0)
     since_us = first_us if options.since_us is None else options.since_us
     if options.last_days is not None:
@@ -100,7 +99,8 @@ def select(spool: Spool, options: ImportOptions, now_us: int) -> Selection:
     return Selection(since_us, until_us)
 
 
-def _refuse_contradictions(options: ImportOptions) -> None:
+def check_options(options: ImportOptions) -> None:
+    """Raise DataError when options contradict each other or make no sense."""
     if options.since_us is not None and options.last_days is not None:
         raise DataError("--since and --last-days both set the beginning", remedy="Give one of them")
     if options.rate is not None and options.speed is not None:
