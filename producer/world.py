@@ -48,14 +48,17 @@ class World:
         self._labels[number] = labels_of(self.spec, day, label_us[order], source[order])
         return day
 
+    def labels_about(self, number: int) -> Labels:
+        """Every label that the purchases of world day `number` will ever get."""
+        if number not in self._labels:
+            self.day(number)
+        return self._labels[number]
+
     def labels(self, number: int) -> Labels:
         """Every label that becomes known on world day `number`, in time order."""
         start = self.spec.start_us + number * DAY_US
         first = max(0, number - _LABEL_REACH_DAYS)
-        for day in range(first, number + 1):
-            if day not in self._labels:
-                self.day(day)
-        known = in_label_order([self._labels[day] for day in range(first, number + 1)])
+        known = in_label_order([self.labels_about(day) for day in range(first, number + 1)])
         return known.take((known.label_us >= start) & (known.label_us < start + DAY_US))
 
     def card_ids(self, account: NDArray[np.int64], generation: NDArray[np.int64]) -> list[str]:
