@@ -4,6 +4,7 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from http.client import HTTPException
 from typing import Any
 
@@ -19,28 +20,31 @@ from stack.layout import HOST
 from stack.object_store import put_and_get
 from stack.postgres_server import SUPERUSER
 from stack.service import Context
+from stack.supervision import UnreachableError, connect
 from stack.waiting import NotReady
 
 ASK_SECONDS = 3.0
+
+HEARTBEATS: Mapping[str, str] = {
+    "airflow-scheduler": "scheduler",
+    "airflow-dag-processor": "dag_processor",
+    "airflow-triggerer": "triggerer",
+}
+"""Service to its name in Airflow's answer about its health."""
 
 Check = Callable[[], None]
 
 
 def checks(context: Context) -> Mapping[str, Check]:
     """A gate for every service that has one; on-demand services have none."""
-    airflow = {
-        "airflow-scheduler": "scheduler",
-        "airflow-dag-processor": "dag_processor",
-        "airflow-triggerer": "triggerer",
-        "airflow-api-server": "metadatabase",
-    }
     return {
         "postgres": lambda: _postgres(context),
         "objectstore": lambda: put_and_get(context.settings.object_store),
         "kafka": lambda: _kafka(context),
         "redis": lambda: _redis(context.settings.redis.url),
         "mlflow": lambda: _mlflow(context.settings.mlflow.tracking_uri),
-        **{name: _airflow_check(context, component) for name, component in airflow.items()},
+        "airflow-api-server": lambda: _airflow_api(context),
+        **{name: _airflow_check(context, name) for name in HEARTBEATS},
     }
 
 
@@ -102,14 +106,44 @@ def _mlflow(url: str) -> None:
         raise NotReady(f"an API path answers {body}")
 
 
-def _airflow_check(context: Context, component: str) -> Check:
-    return lambda: _airflow(context.settings.airflow.url, component)
+def _airflow_api(context: Context) -> None:
+    refuse_unhealthy(_airflow_health(context), "metadatabase")
 
 
-def _airflow(url: str, component: str) -> None:
-    status = ask_json(f"{url}/api/v2/monitor/health").get(component, {}).get("status")
+def _airflow_check(context: Context, service: str) -> Check:
+    def check() -> None:
+        health = _airflow_health(context)
+        refuse_unhealthy(health, HEARTBEATS[service], not_before=_started_at(context, service))
+
+    return check
+
+
+def _started_at(context: Context, service: str) -> float:
+    try:
+        return connect(context).processes()[service].started_at
+    except UnreachableError as error:
+        raise NotReady(str(error)) from error
+
+
+def _airflow_health(context: Context) -> dict[str, Any]:
+    return ask_json(f"{context.settings.airflow.url}/api/v2/monitor/health")
+
+
+def refuse_unhealthy(health: Mapping[str, Any], component: str, not_before: float = 0.0) -> None:
+    """Airflow calls a component healthy until its last sign of life is 30 s old, dead or not.
+
+    So that sign must also be younger than `not_before`, the start of its process (epoch seconds).
+
+    Raises:
+        NotReady: the component is not healthy, or the sign is that of an earlier process.
+    """
+    told = health.get(component) or {}
+    status = told.get("status")
     if status != "healthy":
         raise NotReady(f"Airflow says that its {component} is {status or 'not there yet'}")
+    heartbeat = told.get(f"latest_{component}_heartbeat")
+    if heartbeat and datetime.fromisoformat(heartbeat).timestamp() < not_before:
+        raise NotReady(f"{component} has given no sign of life since it started")
 
 
 def ask_json(
