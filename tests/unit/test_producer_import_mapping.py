@@ -1,5 +1,6 @@
 """Mapping a foreign table: values, reasons, labels, and errors of the mapping itself."""
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -293,3 +294,12 @@ def test_every_committed_mapping_is_valid() -> None:
     """The files below config/mappings load."""
     paths = sorted((CHECKOUT / "config" / "mappings").glob("*.yaml"))
     assert [load_mapping(path).columns.amount for path in paths]
+
+
+def test_the_examples_of_the_documentation_are_valid() -> None:
+    """Each mapping shown in docs/import.md is accepted as it stands."""
+    text = (CHECKOUT / "docs" / "import.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    assert len(blocks) == 2
+    for block in blocks:
+        assert TableMapping.model_validate(yaml.safe_load(block))
