@@ -11,7 +11,7 @@ from plugins.run_settings import run_settings
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-HEALTH_DEADLINE_SECONDS = 90.0
+HEALTH_DEADLINE_SECONDS = 180.0
 
 
 class StreamActionOperator(BaseOperator, BranchMixIn):
