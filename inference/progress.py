@@ -7,10 +7,13 @@ from typing import Any
 logger = logging.getLogger(__name__)
 
 
-def log_progress(progress: Mapping[str, Any] | None) -> None:
-    """Say rate, batch time and lag of the last micro-batch; nothing before the first."""
-    if progress is not None:
-        logger.info("%s", progress_line(progress))
+def log_progress(progress: Mapping[str, Any] | None, said: int) -> int:
+    """Say rate, batch time and lag of the last micro-batch, unless `said` is its id; its id."""
+    if progress is None or progress["batchId"] == said:
+        return said
+    logger.info("%s", progress_line(progress))
+    batch_id: int = progress["batchId"]
+    return batch_id
 
 
 def progress_line(progress: Mapping[str, Any]) -> str:

@@ -1,6 +1,6 @@
 """Reasons of a score: the features that push it up the most, one per reason code."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -45,6 +45,23 @@ def top_reasons(
     behind = np.take_along_axis(values, columns, axis=1)
     rows = zip(columns.tolist(), rounded.tolist(), behind.tolist(), strict=True)
     return [_row(*row, reason_map, method) for row in rows]
+
+
+def exact_where(
+    rows: NDArray[np.int64],
+    values: NDArray[np.float64],
+    cheap: list[list[dict[str, Any]]],
+    contributions: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    reason_map: ReasonMap,
+) -> list[list[dict[str, Any]]]:
+    """The cheap reasons with those of `rows` replaced by exact ones, which cost far more a row."""
+    if len(rows) == 0:
+        return cheap
+    chosen = values[rows]
+    exact = top_reasons(chosen, contributions(chosen), reason_map, "tree_shap")
+    for row, reasons in zip(rows.tolist(), exact, strict=True):
+        cheap[row] = reasons
+    return cheap
 
 
 def strongest(contributions: NDArray[np.float64], count: int) -> NDArray[np.int64]:

@@ -9,6 +9,7 @@ features, and with the same model the bytes of the answers, are the same again.
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,8 +21,8 @@ from contracts.settings import KafkaSettings
 from features.definition import FEATURE_SET, FeatureSet
 from features.engine import FeatureMatrix
 from inference.decision_json import KINDS, DecisionColumns, encode_decisions
-from inference.ports import Features, Model
-from inference.reasons import ReasonMap, top_reasons
+from inference.ports import Decided, Features, Model
+from inference.reasons import ReasonMap, exact_where, top_reasons
 from inference.records import Answers, SourceBatch
 from inference.rejects import encode_rejects
 from inference.rules import APPROVE, FallbackRules
@@ -136,11 +137,10 @@ class Scorer:
         decided = model.decide(
             score, events["amount_minor"].to_numpy(), events["transaction_id"].to_pylist()
         )
-        contributions = model.contributions(matrix.values)
         return DecisionColumns(
             score=score,
             decision=decided.decision,
-            reasons=top_reasons(matrix.values, contributions, self._reason_map, "path"),
+            reasons=self._reasons(matrix, decided, model),
             expected_loss_minor=decided.expected_loss_minor,
             control=decided.control,
             propensity=decided.propensity,
@@ -152,6 +152,15 @@ class Scorer:
             feature_set=self._feature_set.hash,
             tier=Tier.MODEL.value,
         )
+
+    def _reasons(
+        self, matrix: FeatureMatrix, decided: Decided, model: Model
+    ) -> list[list[dict[str, Any]]]:
+        """Path contributions for all; exact ones for what a person will look at."""
+        values, reason_map = matrix.values, self._reason_map
+        cheap = top_reasons(values, model.contributions(values), reason_map, "path")
+        seen_by_people = np.flatnonzero((decided.decision != APPROVE) | decided.control)
+        return exact_where(seen_by_people, values, cheap, model.exact_contributions, reason_map)
 
     def _by_rules(self, events: pa.Table, matrix: FeatureMatrix | None) -> DecisionColumns:
         ruled = self._rules.decide(events)

@@ -11,6 +11,7 @@ import json
 import logging
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ from inference.arrow_frames import ANSWER_DDL, SOURCE_COLUMNS
 from inference.assembly import make_features
 from inference.progress import log_progress
 from inference.spark_session import connector_jars, kafka_options, open_session
-from inference.spark_worker import answer_task
+from inference.spark_worker import answer_task, warm_task
 from inference.start_offsets import (
     as_spark_json,
     build_state,
@@ -60,13 +61,16 @@ def run_stream(settings: Settings, options: StreamOptions, stop: threading.Event
         BrokerError: Kafka is out of reach at the start.
     """
     jars = connector_jars(options.jars)
-    start = prepare_start(settings, options)
-    spark = open_session(settings, options.master, jars, options.checkpoint.parent)
-    try:
-        query = start_query(spark, settings, options, as_spark_json(settings.kafka.topic, start))
-        _attend(query, stop)
-    finally:
-        _close(spark)
+    with ThreadPoolExecutor(1) as beside:
+        # Folding the past and starting the JVM wait for different things.
+        state = beside.submit(prepare_start, settings, options)
+        spark = open_session(settings, options.master, jars, options.checkpoint.parent)
+        try:
+            warm_workers(spark, settings)
+            start = as_spark_json(settings.kafka.topic, state.result())
+            _attend(start_query(spark, settings, options, start), stop)
+        finally:
+            _close(spark)
 
 
 def prepare_start(settings: Settings, options: StreamOptions) -> dict[int, int]:
@@ -77,6 +81,18 @@ def prepare_start(settings: Settings, options: StreamOptions) -> dict[int, int]:
     logger.info("starting from %s: %s", origin, start)
     build_state(make_features(settings), start)
     return start
+
+
+def warm_workers(spark: "SparkSession", settings: Settings) -> None:
+    """Start a Python worker per core and let each load kernels and champion, all at once."""
+
+    def warm(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        return warm_task(settings, batches)
+
+    cores = spark.sparkContext.defaultParallelism
+    spark.sparkContext.setJobDescription("warm up the Python workers")
+    spark.range(cores, numPartitions=cores).mapInArrow(warm, "id long").collect()
+    logger.info("%d workers are warm", cores)
 
 
 def start_query(
@@ -123,6 +139,7 @@ def _answering(settings: Settings) -> Any:
 
 def _attend(query: "StreamingQuery", stop: threading.Event) -> None:
     logger.info("query %s runs: id %s", QUERY_NAME, query.id)
+    said = -1
     while not stop.wait(PROGRESS_SECONDS):
         if not query.isActive:
             raise StreamError(
@@ -130,7 +147,7 @@ def _attend(query: "StreamingQuery", stop: threading.Event) -> None:
                 value=_first_line(query.exception()),
                 remedy="See the log above; the supervisor starts it again from its checkpoint",
             )
-        log_progress(query.lastProgress)
+        said = log_progress(query.lastProgress, said)
     logger.info("stopping")
     _close(query)
 

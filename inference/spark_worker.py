@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from contracts.errors import RegistryError, StoreError
 from contracts.settings import Settings
+from features.warm import load_kernels
 from inference.arrow_frames import answer_rows, source_batch
 from inference.assembly import make_pins, make_pool, make_scorer
 from inference.model_pool import ModelPool
@@ -78,6 +79,13 @@ def process_worker(settings: Settings) -> Worker:
     pool.refresh()
     pool.follow()
     return Worker(make_scorer(settings), pool, make_pins(settings))
+
+
+def warm_task(settings: Settings, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Load kernels and champion in a worker ahead of the first micro-batch; passes rows on."""
+    load_kernels()
+    process_worker(settings)
+    yield from batches
 
 
 def answer_task(settings: Settings, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

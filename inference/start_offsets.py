@@ -68,16 +68,17 @@ def as_spark_json(topic: str, offsets: Offsets) -> str:
 
 
 def checkpoint_offsets(checkpoint: Path, topic: str) -> Offsets | None:
-    """The offsets up to which a checkpoint's last committed batch read; None without one."""
-    batches = _numbers(checkpoint / "offsets")
-    committed = _numbers(checkpoint / "commits")
-    if not batches:
+    """The offsets from which a checkpoint's query will go on; None without a checkpoint.
+
+    They are where the last committed batch ended; before that, where the query began.
+    """
+    done = _numbers(checkpoint / "offsets") & _numbers(checkpoint / "commits")
+    path = checkpoint / "sources" / "0" / "0"
+    if done:
+        path = checkpoint / "offsets" / str(max(done))
+    if not path.exists():
         return None
-    done = [batch for batch in batches if batch in committed]
-    if not done:
-        return {}
-    lines = (checkpoint / "offsets" / str(max(done))).read_text().splitlines()
-    by_topic = json.loads(lines[-1])
+    by_topic = json.loads(path.read_text().splitlines()[-1])
     return {int(partition): int(offset) for partition, offset in by_topic.get(topic, {}).items()}
 
 

@@ -1,0 +1,247 @@
+"""The direct consumer: answers are delivered before offsets are committed, never after."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+import pytest
+from confluent_kafka import OFFSET_INVALID, TopicPartition
+from inference_fakes import TIME_US, FakeModel, FakeRegistry, transaction
+
+from contracts.errors import BrokerError
+from features.definition import FEATURE_SET
+from inference.consumer import COMMIT_SECONDS, DirectConsumer, by_partition
+from inference.model_pool import ModelPool
+from inference.outbox import Outbox
+from inference.records import Answers, SourceBatch
+
+
+@dataclass(frozen=True)
+class FakeMessage:
+    """A record as a client hands it over."""
+
+    number: int
+    at_partition: int = 0
+
+    def error(self) -> None:
+        """None: it is data."""
+
+    def partition(self) -> int:
+        """Where it stands."""
+        return self.at_partition
+
+    def offset(self) -> int:
+        """Its number."""
+        return self.number
+
+    def timestamp(self) -> tuple[int, int]:
+        """CreateTime."""
+        return 1, TIME_US // 1000
+
+    def key(self) -> bytes:
+        """A card."""
+        return b"c1"
+
+    def value(self) -> bytes:
+        """A transaction."""
+        return orjson.dumps(transaction(self.number))
+
+    def headers(self) -> list[tuple[str, bytes]]:
+        """When it was sent."""
+        return [("sent_us", b"123")]
+
+
+@dataclass
+class FakeClient:
+    """A group member with a queue of messages; `journal` is shared with the sender."""
+
+    journal: list[str]
+    queue: list[FakeMessage] = field(default_factory=list)
+    held: dict[int, int] = field(default_factory=dict)
+    assigned: list[TopicPartition] = field(default_factory=list)
+    callbacks: dict[str, Callable[[Any, Any], None]] = field(default_factory=dict)
+
+    def subscribe(self, topics: list[str], **callbacks: Callable[[Any, Any], None]) -> None:
+        """Remember the callbacks."""
+        self.callbacks = callbacks
+
+    def poll(self, timeout: float) -> FakeMessage | None:
+        """The next message."""
+        return self.queue.pop(0) if self.queue else None
+
+    def consume(self, num_messages: int, timeout: float) -> list[FakeMessage]:
+        """All the others."""
+        taken, self.queue = self.queue, []
+        return taken
+
+    def commit(self, *, offsets: list[TopicPartition], asynchronous: bool) -> None:
+        """Write it down."""
+        self.journal += [f"commit {p.partition}:{p.offset}" for p in offsets]
+
+    def committed(self, partitions: list[TopicPartition], timeout: float) -> list[TopicPartition]:
+        """What the test put there."""
+        return [
+            TopicPartition(p.topic, p.partition, self.held.get(p.partition, OFFSET_INVALID))
+            for p in partitions
+        ]
+
+    def incremental_assign(self, partitions: list[TopicPartition]) -> None:
+        """Remember it."""
+        self.assigned += partitions
+
+    def incremental_unassign(self, partitions: list[TopicPartition]) -> None:
+        """Write it down."""
+        self.journal.append("unassign")
+
+    def close(self) -> None:
+        """Write it down."""
+        self.journal.append("close")
+
+
+@dataclass
+class FakeSender:
+    """A producer that writes down what arrives; `failure` is reported for every record."""
+
+    journal: list[str]
+    failure: str | None = None
+    full_times: int = 0
+    waiting: list[Callable[[Any, Any], None]] = field(default_factory=list)
+
+    def produce(
+        self,
+        topic: str,
+        *,
+        key: bytes | None,
+        value: bytes,
+        headers: list[tuple[str, bytes]],
+        on_delivery: Callable[[Any, Any], None],
+    ) -> None:
+        """Queue it, or be full as often as the test wants."""
+        if self.full_times:
+            self.full_times -= 1
+            raise BufferError
+        self.waiting.append(on_delivery)
+        self.journal.append(f"send {topic} {dict(headers)}")
+
+    def poll(self, timeout: float) -> int:
+        """Nothing to do."""
+        return 0
+
+    def flush(self, timeout: float) -> int:
+        """Report on everything queued."""
+        for report in self.waiting:
+            report(self.failure, None)
+        self.waiting = []
+        self.journal.append("flush")
+        return 0
+
+
+class EchoScorer:
+    """One answer per record; remembers the committed offsets it was told."""
+
+    def __init__(self) -> None:
+        self.committed: list[int] = []
+
+    def score(
+        self, batch: SourceBatch, *, committed_offset: int, model: FakeModel | None
+    ) -> Answers:
+        """The record itself."""
+        self.committed.append(committed_offset)
+        answers = Answers()
+        values = [value or b"" for value in batch.values]
+        answers.add("scores", batch.keys, values, batch.sent)
+        return answers
+
+
+class Rig:
+    """A consumer with fakes around it, and a clock that the test moves."""
+
+    def __init__(self, **sender: Any) -> None:
+        self.journal: list[str] = []
+        self.now = 0.0
+        self.client = FakeClient(self.journal)
+        self.scorer = EchoScorer()
+        self.sender = FakeSender(self.journal, **sender)
+        self.consumer = DirectConsumer(
+            self.client,
+            Outbox(self.sender),
+            self.scorer,  # type: ignore[arg-type]
+            ModelPool(FakeRegistry(), FEATURE_SET.hash),
+            topic="transactions",
+            starting={0: 7},
+            clock=lambda: self.now,
+        )
+
+    def feed(self, *numbers: int) -> None:
+        """Put messages of partition 0 in the queue."""
+        self.client.queue += [FakeMessage(number) for number in numbers]
+
+
+def test_answers_arrive_before_their_offsets_are_committed() -> None:
+    """Send, flush, then commit the offset after the last record."""
+    rig = Rig()
+    rig.feed(7, 8)
+    rig.now = COMMIT_SECONDS
+    assert rig.consumer.step() == 2
+    kinds = [line.split()[0] for line in rig.journal]
+    assert kinds == ["send", "send", "flush", "commit"]
+    assert rig.journal[-1] == "commit 0:9"
+    assert "b'123'" in rig.journal[0]
+
+
+def test_commits_are_spaced_and_state_can_be_replayed_from_the_last() -> None:
+    """Between commits the committed offset stays, whatever was delivered."""
+    rig = Rig()
+    for first, now in ((7, 0.0), (9, COMMIT_SECONDS), (11, COMMIT_SECONDS)):
+        rig.now = now
+        rig.feed(first, first + 1)
+        rig.consumer.step()
+    assert rig.scorer.committed == [7, 7, 11]
+    assert [line for line in rig.journal if line.startswith("commit")] == ["commit 0:11"]
+
+
+def test_an_answer_that_does_not_arrive_stops_the_consumer_uncommitted() -> None:
+    """A refused record raises, and its offset is not committed."""
+    rig = Rig(failure="message too large")
+    rig.feed(7)
+    rig.now = COMMIT_SECONDS
+    with pytest.raises(BrokerError, match="too large"):
+        rig.consumer.step()
+    assert not any(line.startswith("commit") for line in rig.journal)
+
+
+def test_a_full_queue_is_waited_for() -> None:
+    """No answer is dropped when the producer's buffer is full for a moment."""
+    rig = Rig(full_times=3)
+    rig.feed(7)
+    rig.consumer.step()
+    assert sum(line.startswith("send") for line in rig.journal) == 1
+
+
+def test_a_new_group_begins_where_it_is_told_and_an_old_one_where_it_was() -> None:
+    """Committed offsets count; without one the given start does."""
+    rig = Rig()
+    rig.client.held = {1: 55}
+    places = [TopicPartition("transactions", 0), TopicPartition("transactions", 1)]
+    rig.consumer._assigned(rig.client, places)
+    assert [(p.partition, p.offset) for p in rig.client.assigned] == [(0, 7), (1, 55)]
+
+
+def test_partitions_are_given_up_only_after_a_commit() -> None:
+    """A rebalance commits what was delivered first, so the next owner repeats nothing."""
+    rig = Rig()
+    rig.feed(7)
+    rig.consumer.step()
+    rig.consumer._revoked(rig.client, [TopicPartition("transactions", 0)])
+    assert rig.journal[-2:] == ["commit 0:8", "unassign"]
+
+
+def test_messages_are_grouped_by_partition_in_order() -> None:
+    """One batch per partition; offsets, keys and send times side by side."""
+    messages = [FakeMessage(3, 1), FakeMessage(8, 0), FakeMessage(4, 1)]
+    first, second = by_partition(messages)
+    assert (first.partition, first.offsets.tolist()) == (0, [8])
+    assert (second.partition, second.offsets.tolist()) == (1, [3, 4])
+    assert second.sent == [b"123", b"123"]
+    assert second.next_offset == 5

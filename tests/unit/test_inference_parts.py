@@ -1,0 +1,200 @@
+"""Rules, reasons, frames, dead letters, first decisions: the scorer's parts on their own."""
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from inference_fakes import source, transaction
+
+from contracts.columns import TRANSACTION_SCHEMA
+from contracts.errors import SettingsError
+from contracts.settings import FallbackSettings
+from features.catalogue import CARD_FEATURES
+from features.definition import FEATURE_SET
+from inference.arrow_frames import ANSWER_SCHEMA, answer_rows, header_values
+from inference.decision_json import vector_fragments
+from inference.decisions import FirstDecisions
+from inference.reason_codes import CODES
+from inference.reasons import REASONS, ReasonMap, exact_where, strongest, top_reasons
+from inference.records import Answers
+from inference.rules import FallbackRules
+from inference.start_offsets import _parsed, as_spark_json, checkpoint_offsets
+
+HEADERS = pa.list_(pa.struct([("key", pa.string()), ("value", pa.binary())]))
+
+
+def rules(**changes: object) -> FallbackRules:
+    """Rules with limits of 1,000 and 10,000."""
+    limits = {
+        "version": "rules-1",
+        "decline_amount_minor": 10_000,
+        "review_amount_minor": 1_000,
+        "review_categories": ("6051",),
+        "review_countries": ("KP",),
+    }
+    return FallbackRules(FallbackSettings.model_validate(limits | changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "decision", "codes"),
+    [
+        ({"amount_minor": 999}, 0, []),
+        ({"amount_minor": 1_000}, 1, ["high_amount"]),
+        ({"amount_minor": 10_000}, 2, ["large_amount"]),
+        ({"amount_minor": -20_000}, 0, []),
+        ({"merchant_category": "6051"}, 1, ["listed_category"]),
+        ({"country": "KP", "amount_minor": 1}, 1, ["listed_country"]),
+        ({"merchant_category": None, "country": None, "amount_minor": 1}, 0, []),
+        ({"country": "KP", "amount_minor": 10_000}, 2, ["large_amount"]),
+    ],
+)
+def test_the_severest_rule_decides(
+    changes: dict[str, object], decision: int, codes: list[str]
+) -> None:
+    """Limits are inclusive, missing fields hold no rule, and only deciding rules are reasons."""
+    event = transaction(0) | {"amount_minor": 500} | changes
+    ruled = rules().decide(pa.Table.from_pylist([event], schema=TRANSACTION_SCHEMA))
+    assert ruled.decision.tolist() == [decision]
+    assert [reason.code for reason in ruled.reasons[0]] == codes
+
+
+@given(arrays(np.float64, (4, 9), elements=st.floats(-5, 5)), st.integers(1, 9))
+def test_strongest_agrees_with_a_stable_sort(values: np.ndarray, count: int) -> None:
+    """The k largest, largest first, ties by position."""
+    expected = np.argsort(-values, axis=1, kind="stable")[:, :count]
+    assert np.array_equal(strongest(values, count), expected)
+
+
+def test_reasons_raise_the_score_and_share_no_code() -> None:
+    """A negative contribution is no reason; two features of one code give one reason."""
+    reason_map = ReasonMap(("a", "b", "c", "d", "e"), ("x", "x", "y", "z", "w"))
+    contributions = np.array([[0.5, 0.9, 0.4, -2.0, 0.1]])
+    values = np.array([[1.0, 2.0, np.nan, 4.0, 5.0]])
+    found = top_reasons(values, contributions, reason_map, "path")[0]
+    assert [(r["code"], r["feature"]) for r in found] == [("x", "b"), ("y", "c"), ("w", "e")]
+    assert len(found) == REASONS
+
+
+def test_only_chosen_rows_get_exact_reasons() -> None:
+    """Exact contributions are asked for the chosen rows and replace theirs alone."""
+    reason_map = ReasonMap(("a",), ("x",))
+    asked: list[int] = []
+
+    def exact(values: np.ndarray) -> np.ndarray:
+        asked.append(len(values))
+        return np.full((len(values), 1), 2.0)
+
+    values = np.zeros((3, 1))
+    cheap = top_reasons(values, np.ones((3, 1)), reason_map, "path")
+    found = exact_where(np.array([1]), values, cheap, exact, reason_map)
+    assert [row[0]["method"] for row in found] == ["path", "tree_shap", "path"]
+    assert asked == [1]
+
+
+def test_every_statistic_has_a_reason_code() -> None:
+    """A feature without a code would show people a raw statistic."""
+    missing = {f.statistic.name.lower() for f in CARD_FEATURES} - CODES.keys()
+    assert missing == set()
+
+
+@given(arrays(np.float64, (3, 4), elements=st.floats(allow_nan=True, allow_infinity=False)))
+def test_vectors_keep_every_bit(values: np.ndarray) -> None:
+    """A vector comes back from JSON with its bits; missing is null."""
+    for row, fragment in zip(values, vector_fragments(values, 3), strict=True):
+        back = [np.nan if v is None else v for v in orjson.loads(orjson.dumps(fragment))]
+        assert np.array_equal(np.array(back), row, equal_nan=True)
+
+
+def test_headers_are_found_by_name() -> None:
+    """The last of a repeated header counts; rows without it have none, whatever the slice."""
+    rows = [
+        [{"key": "sent_us", "value": b"1"}, {"key": "other", "value": b"2"}],
+        None,
+        [],
+        [{"key": "other", "value": b"3"}],
+        [{"key": "sent_us", "value": b"4"}, {"key": "sent_us", "value": b"5"}],
+    ]
+    headers = pa.array(rows, HEADERS)
+    assert header_values(headers, "sent_us") == [b"1", None, None, None, b"5"]
+    assert header_values(headers.slice(3), "sent_us") == [None, b"5"]
+    assert header_values(pa.array([None], HEADERS), "sent_us") == [None]
+
+
+def test_answers_become_rows_with_their_headers() -> None:
+    """Each row has its batch id, and the send time where the transaction had one."""
+    answers = Answers()
+    answers.add("scores", [b"c1", None], [b"{}", b"{}"], [b"17", None])
+    rows = answer_rows(answers, 42)
+    assert rows.schema == ANSWER_SCHEMA
+    first, second = rows.to_pylist()
+    assert first["headers"] == [
+        {"key": "batch_id", "value": b"42"},
+        {"key": "sent_us", "value": b"17"},
+    ]
+    assert second["headers"] == [{"key": "batch_id", "value": b"42"}]
+    assert (first["topic"], first["key"], second["key"]) == ("scores", b"c1", None)
+
+
+def _decision(offset: int, score: float) -> bytes:
+    return orjson.dumps(
+        {"source": {"topic": "t", "partition": 0, "offset": offset}, "score": score}
+    )
+
+
+def test_the_first_record_of_a_source_is_the_decision() -> None:
+    """Repeats are dropped and counted; those that differ are counted as such."""
+    seen = FirstDecisions()
+    records = [_decision(1, 0.5), _decision(2, 0.5), _decision(1, 0.5), _decision(2, 0.6)]
+    kept = [decision for value in records if (decision := seen.add(value)) is not None]
+    assert [d["source"]["offset"] for d in kept] == [1, 2]
+    assert (len(seen), seen.repeats, seen.differing) == (2, 2, 1)
+
+
+def test_starting_offsets_are_read_or_refused() -> None:
+    """JSON by partition is understood; anything else names the remedy."""
+    assert _parsed('{"0": 5, "1": 7}') == {0: 5, 1: 7}
+    assert as_spark_json("t", {0: 5}) == '{"t": {"0": 5}}'
+    for wrong in ("[1]", "earliest", '{"a": 1}', '{"0": null}'):
+        with pytest.raises(SettingsError, match="latest, snapshot"):
+            _parsed(wrong)
+
+
+def test_a_checkpoint_continues_after_its_last_committed_batch(tmp_path: object) -> None:
+    """A batch that was planned but not committed will be replayed, so its start counts."""
+    from pathlib import Path
+
+    root = Path(str(tmp_path))
+    assert checkpoint_offsets(root, "t") is None
+    for folder in ("offsets", "commits"):
+        (root / folder).mkdir()
+    for batch, offset in ((3, 30), (4, 40)):
+        (root / "offsets" / str(batch)).write_text(f'v1\n{{}}\n{{"t":{{"0":{offset}}}}}')
+    (root / "sources" / "0").mkdir(parents=True)
+    (root / "sources" / "0" / "0").write_text('v1\n{"t":{"0":20}}')
+    assert checkpoint_offsets(root, "t") == {0: 20}
+    (root / "commits" / "3").write_text("v1\n{}")
+    assert checkpoint_offsets(root, "t") == {0: 30}
+
+
+def test_a_rejected_record_keeps_its_bytes() -> None:
+    """Dead letters of a batch hold base64 of exactly what came."""
+    from base64 import b64decode
+
+    from contracts.columns import BadRow
+    from inference.rejects import encode_rejects
+
+    raw = bytes(range(256))
+    value = encode_rejects("t", source([raw], first=9), [BadRow(0, "not_json", "\ud800")])[0]
+    body = orjson.loads(value)
+    assert b64decode(body["raw"]) == raw
+    assert body["source"] == {"topic": "t", "partition": 0, "offset": 9}
+
+
+def test_codes_cover_the_feature_set_in_vector_order() -> None:
+    """Names and codes stand at their feature's position."""
+    reason_map = ReasonMap.of(FEATURE_SET)
+    assert reason_map.names == FEATURE_SET.names
+    assert len(reason_map.codes) == len(reason_map.names)
