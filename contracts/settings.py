@@ -2,7 +2,7 @@
 
 Only `load_settings` reads files or the environment; everything else is handed a `Settings`.
 Precedence, lowest first: config.yaml, the local stack's generated `.fraud/local.env`, `.env`, the
-process environment.
+stream's `.fraud/stream.env`, the process environment.
 """
 
 import difflib
@@ -216,6 +216,8 @@ VARIABLES: Mapping[str, str] = {
     "SPARK_EXECUTOR_MEMORY": "spark.executor_memory",
     "SPARK_DRIVER_MEMORY": "spark.driver_memory",
     "SPARK_UI_PORT": "spark.ui_port",
+    "STREAM_TRIGGER_SECONDS": "spark.trigger_seconds",
+    "STREAM_MAX_OFFSETS": "spark.max_offsets_per_trigger",
     "MATURITY_DAYS": "learning.maturity_days",
     "BATCH_SIZE": "learning.batch_size",
     "EPOCHS": "learning.epochs",
@@ -238,6 +240,8 @@ STACK_VARIABLES = (
 """Names a `.env` file may also hold; only the local stack and compose read them."""
 
 LOCAL_ENV = Path(".fraud/local.env")
+STREAM_ENV = Path(".fraud/stream.env")
+"""How the stream was last told to run; a restart by Airflow writes it."""
 
 
 def load_settings(root: Path, environ: Mapping[str, str] | None = None) -> Settings:
@@ -248,7 +252,7 @@ def load_settings(root: Path, environ: Mapping[str, str] | None = None) -> Setti
     """
     process = os.environ if environ is None else environ
     tree = _read_yaml(root / "config" / "config.yaml")
-    for path in (root / LOCAL_ENV, root / ".env"):
+    for path in (root / LOCAL_ENV, root / ".env", root / STREAM_ENV):
         _apply(tree, _read_env(path), str(path.relative_to(root)))
     _apply(tree, {name: process[name] for name in VARIABLES if name in process}, "environment")
     return _validated(tree)

@@ -1,12 +1,13 @@
 """### Start, check or stop the streaming job
 
 The stream is a supervised service, so no task here runs for ever. **apply_action** starts, stops or
-restarts it (each does nothing when it is already so). Then the health checks fail loudly: the
+restarts it; starting what runs, or stopping what is stopped, does nothing. A start or restart may
+set another pace: interval and size of the micro-batches. Then the health checks fail loudly: the
 service must run, decisions must advance while transactions wait, and the newest decisions must be
 by the registry's champion, not by the fallback rules.
 """
 
-from airflow.sdk import DAG
+from airflow.sdk import DAG, Param
 
 from plugins.forms import choice_param
 from plugins.operators.stream import (
@@ -34,7 +35,24 @@ with DAG(
     is_paused_upon_creation=False,
     default_args=task_defaults(),
     tags=["fraud", "inference"],
-    params={"action": choice_param("start", ACTIONS, "Action", "What to do with the stream.")},
+    params={
+        "action": choice_param("start", ACTIONS, "Action", "What to do with the stream."),
+        "trigger_seconds": Param(
+            None,
+            type=["null", "number"],
+            minimum=0,
+            maximum=3600,
+            title="Trigger interval (seconds)",
+            description="Time between batches, from the next start on. Empty: as configured.",
+        ),
+        "max_offsets_per_trigger": Param(
+            None,
+            type=["null", "integer"],
+            minimum=1,
+            title="Batch limit (records)",
+            description="Most records of a batch, from the next start on. Empty: as configured.",
+        ),
+    },
 ) as dag:
     action = StreamActionOperator(
         task_id="apply_action", action="{{ params.action }}", then="service_runs"

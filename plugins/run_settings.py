@@ -10,15 +10,25 @@ if TYPE_CHECKING:
 
 
 def run_settings(params: Mapping[str, Any]) -> "Settings":
-    """Load the settings now; a param that names a learning or Spark setting overrides it.
+    """Load the settings now; a param that names a learning setting overrides it.
 
     A null param means 'as configured'.
 
     Raises:
         SettingsError: FRAUD_HOME is not set, or a setting is wrong.
     """
-    from contracts.errors import SettingsError
     from contracts.settings import load_settings
+
+    return overridden(load_settings(checkout_home()), params)
+
+
+def checkout_home() -> Path:
+    """The checkout that Airflow's processes were started for.
+
+    Raises:
+        SettingsError: FRAUD_HOME is not set.
+    """
+    from contracts.errors import SettingsError
 
     home = os.environ.get("FRAUD_HOME")
     if home is None:
@@ -26,7 +36,7 @@ def run_settings(params: Mapping[str, Any]) -> "Settings":
             "FRAUD_HOME is not set for Airflow's processes",
             remedy="Set it to the checkout's root and restart Airflow (`fraud up` does)",
         )
-    return overridden(load_settings(Path(home)), params)
+    return Path(home)
 
 
 def overridden(settings: "Settings", params: Mapping[str, Any]) -> "Settings":

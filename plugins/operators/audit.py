@@ -45,3 +45,33 @@ class FeatureAuditOperator(BaseOperator):
                 remedy="Run `fraud rebuild-state`, then `fraud audit`, and keep the decisions",
             )
         return asdict(report)
+
+
+class StateCheckOperator(BaseOperator):
+    """Compares the feature store with a rebuild from Kafka; fails on one difference."""
+
+    template_fields = ("cards",)
+    ui_color = "#dff0d8"
+
+    def __init__(self, *, cards: int | str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.cards = cards
+
+    def execute(self, context: "Context") -> dict[str, Any]:
+        """Return the check's counts.
+
+        Raises:
+            StateError: the store would serve a card other features than Kafka says.
+        """
+        from contracts.errors import StateError
+        from features.state_check import check_state
+
+        report = check_state(run_settings(context["params"]), int(self.cards))
+        self.log.info("state: %s", report)
+        if not report.is_clean:
+            raise StateError(
+                "the feature store differs from Kafka",
+                value=asdict(report),
+                remedy="Run `fraud rebuild-state`; the stream notices and goes on",
+            )
+        return asdict(report)

@@ -1,12 +1,13 @@
 """Operators that steer the streaming service and check its health; none of them runs for ever."""
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, BranchMixIn
 
 from plugins.hooks.decision_log import DecisionLogHook
 from plugins.hooks.stream_service import StreamServiceHook
 from plugins.run_settings import run_settings
+from plugins.stream_pace import keep_pace
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -20,7 +21,6 @@ class StreamActionOperator(BaseOperator, BranchMixIn):
     inherits_from_skipmixin = True
     template_fields = ("action",)
     ui_color = "#e8d7f1"
-    actions: ClassVar[tuple[str, ...]] = ("start", "check", "stop", "restart")
 
     def __init__(self, *, action: str, then: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -28,7 +28,10 @@ class StreamActionOperator(BaseOperator, BranchMixIn):
         self.then = then
 
     def execute(self, context: "Context") -> dict[str, Any]:
-        """Do what `action` says and return the service's state."""
+        """Do what `action` says and return the service's state.
+
+        A start or restart first keeps the form's pace, so that the new process reads it.
+        """
         hook = StreamServiceHook(run_settings(context["params"]).supervisor)
         steps = {
             "start": hook.start,
@@ -36,6 +39,8 @@ class StreamActionOperator(BaseOperator, BranchMixIn):
             "stop": hook.stop,
             "restart": hook.restart,
         }
+        if self.action in ("start", "restart"):
+            self.log.info("pace: %s", keep_pace(context["params"]) or "as configured")
         state = steps[self.action]()
         self.log.info("%s: stream is %s (%s)", self.action, state.name, state.description)
         self.do_branch(context, None if self.action == "stop" else self.then)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from contracts import errors
 from contracts.settings import load_settings
 from plugins.retries import server_retry_policy
 from plugins.run_settings import overridden
+from plugins.stream_pace import keep_pace
 
 ROOT = Path(__file__).parents[2]
 
@@ -86,3 +88,16 @@ def test_airflow_loads_one_plugin_and_nothing_twice(tmp_path: Path) -> None:
     seen = json.loads(done.stdout.splitlines()[-1])
     assert "fraud_platform" in seen["plugins"]
     assert seen["twice"] == []
+
+
+def test_a_pace_reaches_the_stream_and_an_empty_form_undoes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a restart's form says is what the next process reads; without it, the configuration."""
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    monkeypatch.setenv("FRAUD_HOME", str(tmp_path))
+    keep_pace({"action": "restart", "trigger_seconds": 2.5, "max_offsets_per_trigger": 1000})
+    spark = load_settings(tmp_path, {}).spark
+    assert (spark.trigger_seconds, spark.max_offsets_per_trigger) == (2.5, 1000)
+    keep_pace({"action": "restart", "trigger_seconds": None})
+    assert load_settings(tmp_path, {}).spark == load_settings(ROOT, {}).spark
