@@ -184,12 +184,14 @@ def serve_card(
     committed, first, last = offsets
     memory, cursor = compute[2], compute[3]
     base_last: Integer = np.int64(-1)
+    known_last: Integer = np.int64(-1)
     tail = np.empty((0, layout.EVENT_WIDTH), dtype=np.int64)
     cursor[:] = 0
     if state[2] > state[1]:
         outcome = inspect(state[0], state[1], state[2])
         if outcome != OK:
             return outcome, written, at
+        known_last, _ = get_fixed(state[0], state[1], OFFSET_BYTES)
         base_last, tail = load(state[0], state[1], memory, cursor)
     if base_last >= batch[0, layout.E_OFFSET]:
         return AHEAD, written, at
@@ -199,7 +201,7 @@ def serve_card(
         sequence, (before, before + len(batch)), committed, base_last, compute, out, base
     )
     written = grown(written, at + HEADER_BYTES + size + int(in_tail.sum()) * EVENT_BYTES)
-    end_offset = sequence[-1, layout.E_OFFSET]
+    end_offset = max(known_last, sequence[-1, layout.E_OFFSET])
     return (
         OK,
         written,

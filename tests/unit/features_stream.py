@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
+from contracts.errors import StateError
 from features.engine import FeatureMatrix, replay
 from features.serving import FeatureServer
-from features.store import Manifest, StateStore, Stored
+from features.store import Manifest, MemoryStateStore, StateStore, Stored
 
 
 class KilledError(Exception):
@@ -45,7 +46,7 @@ def of_partition(table: pa.Table, partition: int) -> pa.Table:
 
 @dataclass
 class DyingStore:
-    """A store whose process dies before or after its n-th write, or whose server forgets all."""
+    """A store whose process dies before or after its n-th write, or that is wiped before it."""
 
     inner: StateStore
     deaths: dict[int, str] = field(default_factory=dict)
@@ -81,7 +82,11 @@ class DyingStore:
         self.writes += 1
 
     def _die(self, moment: str) -> None:
-        if self.deaths.get(self.writes) == moment:
+        fate = self.deaths.get(self.writes)
+        if fate == "wiped":
+            del self.deaths[self.writes]
+            self.inner = MemoryStateStore()
+        elif fate == moment:
             del self.deaths[self.writes]
             raise KilledError
 
@@ -106,9 +111,12 @@ class Scorer:
             turn += 1
             try:
                 self._batch(server, rows, committed, min(committed + size, len(rows)))
-                committed = min(committed + size, len(rows))
             except KilledError:
                 server = self._server()
+                continue
+            except StateError:
+                pass  # wiped twice within one batch: the fallback tier decides this one
+            committed = min(committed + size, len(rows))
             if turn <= len(self.rewinds):  # an older checkpoint
                 committed = max(0, committed - self.rewinds[turn - 1])
                 server = self._server() if self.rewinds[turn - 1] else server
@@ -125,9 +133,20 @@ class Scorer:
         middle = (start + end) // 2
         for low, high in ((start, middle), (middle, end)):  # a micro-batch in two chunks
             chunk = rows.slice(low, high - low)
-            served = server.serve(chunk, partition=partition, committed_offset=first)
-            self.seen.append((low, served))
+            if len(chunk):
+                self.seen.append((low, serve_or_recover(server, chunk, partition, first)))
         server.mark(partition, first, after)
+
+
+def serve_or_recover(
+    server: FeatureServer, chunk: pa.Table, partition: int, committed: int
+) -> FeatureMatrix:
+    """What a scorer does: on unusable state ensure it and try once more."""
+    try:
+        return server.serve(chunk, partition=partition, committed_offset=committed)
+    except StateError:
+        server.ensure(partition, chunk["offset"][0].as_py())
+        return server.serve(chunk, partition=partition, committed_offset=committed)
 
 
 def assert_parity(scorer: Scorer, partition: int) -> None:

@@ -30,7 +30,7 @@ def differences(table: pa.Table) -> list[tuple[str, int, object, object]]:
     return found
 
 
-@settings(PARITY, max_examples=60)
+@settings(PARITY, max_examples=25)
 @given(event_tables())
 def test_replay_equals_brute_force(table: pa.Table) -> None:
     """Every feature and flag of every event equals the oracle's, bit for bit."""
