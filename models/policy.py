@@ -21,6 +21,7 @@ from contracts.settings import PolicySettings
 
 Floats = NDArray[np.float64]
 APPROVE, REVIEW, DECLINE = 0, 1, 2
+TIE_BREAK_MINOR = 1e-6
 _HASH_RANGE = float(1 << 64)
 
 
@@ -155,6 +156,6 @@ def fit_policy(
 
 
 def _price_of_day(gain: Floats, capacity: int) -> float:
-    """The gain of the first review beyond capacity, 0 when there is none."""
+    """A little more than the gain of the first review beyond capacity, 0 when there is none."""
     wanted = np.sort(gain[gain > 0])[::-1]
-    return float(wanted[capacity]) if len(wanted) > capacity else 0.0
+    return float(wanted[capacity]) + TIE_BREAK_MINOR if len(wanted) > capacity else 0.0
