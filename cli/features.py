@@ -1,4 +1,7 @@
-"""Commands on feature state: replay, rebuild-state, tiles, audit."""
+"""Commands on feature state and served features."""
+
+import json
+from typing import Annotated
 
 import typer
 
@@ -8,6 +11,7 @@ from cli.root import settings
 def register(app: typer.Typer) -> None:
     """Add this module's commands to `app`."""
     app.command("rebuild-state")(rebuild_state)
+    app.command("audit")(audit)
 
 
 def rebuild_state() -> None:
@@ -27,3 +31,24 @@ def rebuild_state() -> None:
             spans,
             lambda count: progress.advance(task, count),
         )
+
+
+def audit(
+    sample: Annotated[int, typer.Option(min=1, help="Decisions to recompute")] = 10_000,
+    seed: Annotated[int, typer.Option(help="Which ones")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object")] = False,
+) -> None:
+    """Recompute the features of sampled decisions from Kafka; exit code 1 on any mismatch."""
+    from dataclasses import asdict
+
+    from features.audit import audit_decisions
+
+    report = audit_decisions(settings(), sample, seed=seed)
+    if as_json:
+        typer.echo(json.dumps(asdict(report)))
+    else:
+        typer.echo(f"{report.checked:,} decisions recomputed, {report.mismatched:,} mismatches")
+        for name, count in report.mismatches_by_feature.items():
+            typer.echo(f"  {name}: {count:,}")
+    if not report.is_clean:
+        raise typer.Exit(1)
