@@ -76,6 +76,8 @@ def _java(layout: Layout) -> tuple[str, ...]:
         java_command(),
         HEAP,
         *("-Xms64m", "-XX:+UseSerialGC", "-XX:MaxMetaspaceSize=128m"),
+        # The quick compiler alone: half the CPU at start, and no more per record afterwards.
+        "-XX:TieredStopAtLevel=1",
         *("-XX:+ExitOnOutOfMemoryError", "-Djava.awt.headless=true"),
         f"-Dlog4j2.configurationFile={_logging_path(layout)}",
         *("-cp", classpath(layout, "kafka")),
