@@ -1,4 +1,4 @@
-"""`fraud stream`: the Spark job and the direct consumer; `fraud dlq`."""
+"""`fraud stream`: the Spark job and the direct consumer."""
 
 import logging
 import signal
@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from cli import dead_letters
+
 
 def register(app: typer.Typer) -> None:
     """Add this module's commands to `app`."""
@@ -15,6 +17,7 @@ def register(app: typer.Typer) -> None:
     group.command("run")(run)
     group.command("direct")(direct)
     app.add_typer(group, name="stream")
+    dead_letters.register(app)
 
 
 def run(
@@ -26,6 +29,9 @@ def run(
         str, typer.Option(help="Without a checkpoint: latest, snapshot, or JSON offsets.")
     ] = "snapshot",
     checkpoint: Annotated[Path | None, typer.Option(help="Folder of Spark's checkpoint.")] = None,
+    metrics_port: Annotated[
+        int, typer.Option(help="Of the metrics page; 0: none; below: Spark UI's + 50.")
+    ] = -1,
 ) -> None:
     """Decide every transaction with Spark until stopped."""
     from cli.root import checkout_root, settings
@@ -40,6 +46,7 @@ def run(
         master=master or configured.spark.master,
         trigger_seconds=configured.spark.trigger_seconds if trigger < 0 else trigger,
         starting=starting,
+        metrics_port=configured.spark.ui_port + 50 if metrics_port < 0 else metrics_port or None,
     )
     run_stream(configured, options, _stop_on_signals())
 

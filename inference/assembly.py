@@ -9,6 +9,7 @@ from inference.model_pool import MlflowRegistry, ModelPool
 from inference.pins import RedisPins
 from inference.rules import FallbackRules
 from inference.scorer import Scorer, Topics
+from inference.tallies import RedisTallies
 
 
 def make_features(settings: Settings, pipeline: str = "") -> FeatureServer:
@@ -34,3 +35,9 @@ def make_pool(settings: Settings) -> ModelPool:
 def make_pins(settings: Settings) -> RedisPins:
     """Pins beside the feature state of the same topic."""
     return RedisPins(settings.redis.url, store_prefix(settings.kafka.topic))
+
+
+def make_tallies(settings: Settings, pipeline: str = "") -> RedisTallies:
+    """Sums of a pipeline, beside its state."""
+    prefix = store_prefix(settings.kafka.topic)
+    return RedisTallies(settings.redis.url, f"{prefix}:{pipeline}" if pipeline else prefix)

@@ -20,6 +20,7 @@ from inference.model_pool import ModelPool
 from inference.outbox import Outbox
 from inference.records import SENT_HEADER, Answers, SourceBatch
 from inference.scorer import Scorer
+from inference.tallies import Meter
 
 logger = logging.getLogger(__name__)
 
@@ -85,6 +86,7 @@ class DirectConsumer:
         *,
         topic: str,
         starting: Mapping[int, int],
+        meter: Meter,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
@@ -93,6 +95,7 @@ class DirectConsumer:
         self._pool = pool
         self._topic = topic
         self._starting = starting
+        self._meter = meter
         self._clock = clock
         self._positions = Positions()
         self._committed_at = clock()
@@ -140,7 +143,10 @@ class DirectConsumer:
 
     def _score(self, batch: SourceBatch) -> Answers:
         committed = self._positions.committed.setdefault(batch.partition, int(batch.offsets[0]))
-        return self._scorer.score(batch, committed_offset=committed, model=self._pool.champion)
+        model = self._pool.champion
+        answers = self._scorer.score(batch, committed_offset=committed, model=model)
+        self._meter.count(answers.tally, batch.sent)
+        return answers
 
     def _commit(self) -> None:
         pending = self._positions.pending()

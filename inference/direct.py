@@ -10,10 +10,11 @@ from confluent_kafka import OFFSET_INVALID, Consumer, TopicPartition
 
 from contracts.kafka import client_config, make_producer
 from contracts.settings import KafkaSettings, Settings
-from inference.assembly import make_features, make_pool, make_scorer
+from inference.assembly import make_features, make_pool, make_scorer, make_tallies
 from inference.consumer import Client, DirectConsumer
 from inference.outbox import Outbox, Sender
 from inference.start_offsets import build_state, resolve_start
+from inference.tallies import Meter
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +41,8 @@ def run_direct(settings: Settings, options: DirectOptions, stop: threading.Event
     starting = {**starting, **committed_offsets(client, settings.kafka.topic, starting)}
     pipeline = f"direct:{options.group}"
     build_state(make_features(settings, pipeline), starting)
+    meter = Meter(make_tallies(settings, pipeline))
+    meter.start()
     consumer = DirectConsumer(
         client,
         Outbox(open_sender(settings.kafka)),
@@ -47,12 +50,14 @@ def run_direct(settings: Settings, options: DirectOptions, stop: threading.Event
         pool,
         topic=settings.kafka.topic,
         starting=starting,
+        meter=meter,
     )
     logger.info("group %s decides %s", options.group, settings.kafka.topic)
     try:
         consumer.run(stop)
     finally:
         pool.close()
+        meter.close()
     return consumer.answered
 
 

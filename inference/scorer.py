@@ -218,5 +218,6 @@ def _count(decided: DecisionColumns, answers: Answers) -> None:
     for code, count in zip(codes.tolist(), counts.tolist(), strict=True):
         answers.tally[KINDS[code]] += count
     answers.tally[f"tier:{decided.tier}"] += len(decided.decision)
+    answers.tally[f"version:{decided.model_version}"] += len(decided.decision)
     answers.tally["late"] += int(decided.is_late.sum())
     answers.tally["duplicate"] += int(decided.is_duplicate.sum())

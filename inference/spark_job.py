@@ -7,11 +7,11 @@ model and features that state can give again: the answers are the same bytes, an
 first.
 """
 
-import json
 import logging
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,8 @@ import pyarrow as pa
 from contracts.errors import StreamError
 from contracts.settings import Settings
 from inference.arrow_frames import ANSWER_DDL, SOURCE_COLUMNS
-from inference.assembly import make_features
+from inference.assembly import make_features, make_tallies
+from inference.metrics import query_gauges, serve_metrics
 from inference.progress import log_progress
 from inference.spark_session import connector_jars, kafka_options, open_session
 from inference.spark_worker import answer_task, warm_task
@@ -51,6 +52,7 @@ class StreamOptions:
     master: str
     trigger_seconds: float
     starting: str = "snapshot"
+    metrics_port: int | None = None
 
 
 def run_stream(settings: Settings, options: StreamOptions, stop: threading.Event) -> None:
@@ -68,7 +70,9 @@ def run_stream(settings: Settings, options: StreamOptions, stop: threading.Event
         try:
             warm_workers(spark, settings)
             start = as_spark_json(settings.kafka.topic, state.result())
-            _attend(start_query(spark, settings, options, start), stop)
+            query = start_query(spark, settings, options, start)
+            with _metrics(settings, options, query):
+                _attend(query, stop)
         finally:
             _close(spark)
 
@@ -137,6 +141,20 @@ def _answering(settings: Settings) -> Any:
     return answer
 
 
+@contextmanager
+def _metrics(settings: Settings, options: StreamOptions, query: "StreamingQuery") -> Iterator[None]:
+    if options.metrics_port is None:
+        yield
+        return
+    end = serve_metrics(
+        options.metrics_port, make_tallies(settings), lambda: query_gauges(query.lastProgress)
+    )
+    try:
+        yield
+    finally:
+        end()
+
+
 def _attend(query: "StreamingQuery", stop: threading.Event) -> None:
     logger.info("query %s runs: id %s", QUERY_NAME, query.id)
     said = -1
@@ -164,10 +182,3 @@ def _close(ending: "StreamingQuery | SparkSession") -> None:
         ending.stop()
     except (Py4JError, OSError) as error:
         logger.warning("Spark did not stop cleanly: %s", _first_line(error))
-
-
-def describe(options: StreamOptions) -> str:
-    """The options as JSON, for the log."""
-    return json.dumps(
-        {name: str(getattr(options, name)) for name in options.__slots__}, sort_keys=True
-    )

@@ -11,11 +11,12 @@ from contracts.errors import RegistryError, StoreError
 from contracts.settings import Settings
 from features.warm import load_kernels
 from inference.arrow_frames import answer_rows, source_batch
-from inference.assembly import make_pins, make_pool, make_scorer
+from inference.assembly import make_pins, make_pool, make_scorer, make_tallies
 from inference.model_pool import ModelPool
 from inference.pins import Pins
 from inference.ports import Model
 from inference.scorer import Scorer
+from inference.tallies import Meter
 
 logger = logging.getLogger(__name__)
 
@@ -35,10 +36,11 @@ class Task:
 class Worker:
     """Answers the rows of one task after the other."""
 
-    def __init__(self, scorer: Scorer, pool: ModelPool, pins: Pins) -> None:
+    def __init__(self, scorer: Scorer, pool: ModelPool, pins: Pins, meter: Meter) -> None:
         self._scorer = scorer
         self._pool = pool
         self._pins = pins
+        self._meter = meter
 
     def answer(self, task: Task, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Answer a task's rows: one partition's contiguous range, in order.
@@ -55,6 +57,7 @@ class Worker:
                 committed_offset = int(batch.offsets[0])
                 model = self.pinned_model(task)
             answers = self._scorer.score(batch, committed_offset=committed_offset, model=model)
+            self._meter.count(answers.tally, batch.sent)
             yield answer_rows(answers, task.batch_id)
 
     def pinned_model(self, task: Task) -> Model | None:
@@ -68,6 +71,7 @@ class Worker:
             logger.warning("batch %d falls back: no pin: %s", task.batch_id, error)
         except RegistryError as error:
             logger.warning("batch %d falls back: pinned model: %s", task.batch_id, error)
+        self._meter.count({"pin_failures": 1}, ())
         return None
 
 
@@ -78,7 +82,9 @@ def process_worker(settings: Settings) -> Worker:
     pool = make_pool(settings)
     pool.refresh()
     pool.follow()
-    return Worker(make_scorer(settings), pool, make_pins(settings))
+    meter = Meter(make_tallies(settings))
+    meter.start()
+    return Worker(make_scorer(settings), pool, make_pins(settings), meter)
 
 
 def warm_task(settings: Settings, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -145,7 +145,7 @@ def rejected_sources(settings: Settings) -> list[tuple[int, int]]:
     ]
 
 
-def await_true(condition: Callable[[], bool], what: str, seconds: float = 180.0) -> None:
+def await_true(condition: Callable[[], bool], what: str, seconds: float = 600.0) -> None:
     """Wait until a condition holds."""
     deadline = time.monotonic() + seconds
     while not condition():

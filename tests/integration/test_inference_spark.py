@@ -28,7 +28,7 @@ from contracts.settings import Settings, load_settings
 from inference.decisions import FirstDecisions, read_decisions
 from inference.direct import DirectOptions, run_direct
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(1800)]
 EARLIEST = '{"0": 0, "1": 0, "2": 0, "3": 0}'
 
 

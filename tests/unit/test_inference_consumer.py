@@ -15,6 +15,7 @@ from inference.consumer import COMMIT_SECONDS, DirectConsumer, by_partition
 from inference.model_pool import ModelPool
 from inference.outbox import Outbox
 from inference.records import Answers, SourceBatch
+from inference.tallies import MemoryTallies, Meter
 
 
 @dataclass(frozen=True)
@@ -170,6 +171,7 @@ class Rig:
             ModelPool(FakeRegistry(), FEATURE_SET.hash),
             topic="transactions",
             starting={0: 7},
+            meter=Meter(MemoryTallies()),
             clock=lambda: self.now,
         )
 

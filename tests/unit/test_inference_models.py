@@ -12,6 +12,9 @@ from inference.model_pool import HELD_VERSIONS, ModelPool
 from inference.pins import MemoryPins
 from inference.records import Answers, SourceBatch
 from inference.spark_worker import NO_MODEL, Task, Worker
+from inference.tallies import MemoryTallies, Meter
+
+METER = Meter(MemoryTallies())
 
 
 def pool_of(registry: FakeRegistry) -> ModelPool:
@@ -154,7 +157,7 @@ def test_a_swap_in_mid_batch_waits_for_the_next_batch() -> None:
     registry = registry_of("1", "2", champion="1")
     pool, pins, scorer = pool_of(registry), MemoryPins(), RecordingScorer()
     pool.refresh()
-    worker = Worker(scorer, pool, pins)  # type: ignore[arg-type]
+    worker = Worker(scorer, pool, pins, METER)  # type: ignore[arg-type]
     run_task(worker, 1, spark_rows(0, 2), spark_rows(2, 2))
     registry.champion = "2"
     pool.refresh()
@@ -169,7 +172,7 @@ def test_a_worker_that_has_not_seen_the_pinned_version_loads_it() -> None:
     pool, pins, scorer = pool_of(registry), MemoryPins(), RecordingScorer()
     pool.refresh()
     pins.pin("q", 1, "2")
-    run_task(Worker(scorer, pool, pins), 1, spark_rows(0, 1))  # type: ignore[arg-type]
+    run_task(Worker(scorer, pool, pins, METER), 1, spark_rows(0, 1))  # type: ignore[arg-type]
     assert scorer.calls == [("2", 0)]
 
 
@@ -179,7 +182,7 @@ def test_a_batch_pinned_to_no_model_stays_with_the_rules_when_replayed() -> None
     pool, pins, scorer = pool_of(registry), MemoryPins(), RecordingScorer()
     pins.pin("q", 1, NO_MODEL)
     pool.refresh()
-    run_task(Worker(scorer, pool, pins), 1, spark_rows(0, 1))  # type: ignore[arg-type]
+    run_task(Worker(scorer, pool, pins, METER), 1, spark_rows(0, 1))  # type: ignore[arg-type]
     assert scorer.calls == [(None, 0)]
 
 
@@ -188,5 +191,5 @@ def test_without_a_pin_the_rules_decide() -> None:
     registry = registry_of("1", champion="1")
     pool, scorer = pool_of(registry), RecordingScorer()
     pool.refresh()
-    run_task(Worker(scorer, pool, BrokenPins()), 1, spark_rows(0, 1))  # type: ignore[arg-type]
+    run_task(Worker(scorer, pool, BrokenPins(), METER), 1, spark_rows(0, 1))  # type: ignore[arg-type]
     assert scorer.calls == [(None, 0)]

@@ -1,0 +1,133 @@
+"""The metrics page (Prometheus): rates, latency, batch time, lag, version, tiers, rejects."""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+from contracts.errors import StoreError, StreamError
+from inference.decision_json import KINDS
+from inference.tallies import LATENCY_BUCKETS_MS, LATENCY_PREFIX, LATENCY_SUM, Tallies
+
+logger = logging.getLogger(__name__)
+
+Gauges = Callable[[], Mapping[str, float]]
+SINGLE = {
+    "rejected": "Records sent to the dead-letter topic",
+    "late": "Decided events that came late",
+    "duplicate": "Decided events that were repeats",
+    "store_failures": "Batches decided without the feature store",
+    "pin_failures": "Batches whose model version could not be agreed on",
+    "frontier_waits": "Batches that waited for cross-card tiles",
+}
+VERSION_PREFIX = "version:"
+TIER_PREFIX = "tier:"
+
+
+class StreamCollector(Collector):
+    """Reads sums and gauges at every scrape; a store that is away shows as `fraud_store_up` 0."""
+
+    def __init__(self, tallies: Tallies, gauges: Gauges) -> None:
+        self._tallies = tallies
+        self._gauges = gauges
+
+    def collect(self) -> Iterable[Metric]:
+        """Every metric of the page."""
+        up, sums = 1.0, {}
+        try:
+            sums = dict(self._tallies.read())
+        except StoreError:
+            up = 0.0
+        yield GaugeMetricFamily("fraud_store_up", "Whether Redis answers", value=up)
+        yield _labelled("fraud_decisions", "Decisions by kind", "decision", _kinds(sums))
+        yield _labelled("fraud_tier", "Decisions by tier", "tier", _after(sums, TIER_PREFIX))
+        yield _labelled(
+            "fraud_model", "Decisions by model version", "version", _after(sums, VERSION_PREFIX)
+        )
+        for name, text in SINGLE.items():
+            yield CounterMetricFamily(f"fraud_{name}", text, value=sums.get(name, 0))
+        yield _latency(sums)
+        for name, value in self._gauges().items():
+            yield GaugeMetricFamily(f"fraud_{name}", name.replace("_", " "), value=value)
+
+
+def _kinds(sums: Mapping[str, int]) -> dict[str, int]:
+    return {kind: sums.get(kind, 0) for kind in KINDS}
+
+
+def _after(sums: Mapping[str, int], prefix: str) -> dict[str, int]:
+    return {n.removeprefix(prefix): v for n, v in sums.items() if n.startswith(prefix)}
+
+
+def _labelled(name: str, text: str, label: str, values: Mapping[str, int]) -> CounterMetricFamily:
+    family = CounterMetricFamily(name, text, labels=[label])
+    for key, value in values.items():
+        family.add_metric([key], value)
+    return family
+
+
+def _latency(sums: Mapping[str, int]) -> HistogramMetricFamily:
+    def cumulative() -> Iterator[tuple[str, float]]:
+        total = 0
+        for bound in LATENCY_BUCKETS_MS:
+            total += sums.get(f"{LATENCY_PREFIX}{bound}", 0)
+            yield str(bound / 1000), total
+        yield "+Inf", total + sums.get(f"{LATENCY_PREFIX}inf", 0)
+
+    return HistogramMetricFamily(
+        "fraud_latency_seconds",
+        "From the producer's send to the score, before it is written",
+        buckets=list(cumulative()),
+        sum_value=sums.get(LATENCY_SUM, 0) / 1000,
+    )
+
+
+def query_gauges(progress: Mapping[str, Any] | None) -> dict[str, float]:
+    """What Spark says of its last micro-batch."""
+    from inference.progress import lag
+
+    if progress is None:
+        return {}
+    spent = progress.get("durationMs") or {}
+    return {
+        "batch_id": float(progress["batchId"]),
+        "batch_events": float(progress["numInputRows"]),
+        "batch_seconds": spent.get("triggerExecution", 0) / 1000,
+        "batch_score_and_write_seconds": spent.get("addBatch", 0) / 1000,
+        "events_per_second": float(progress.get("processedRowsPerSecond") or 0.0),
+        "lag_records": float(lag(progress)),
+    }
+
+
+def serve_metrics(port: int, tallies: Tallies, gauges: Gauges) -> Callable[[], None]:
+    """Serve the page on 127.0.0.1; returns what ends it.
+
+    Raises:
+        StreamError: the port is taken.
+    """
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(StreamCollector(tallies, gauges))
+    try:
+        server, thread = start_http_server(port, addr="127.0.0.1", registry=registry)
+    except OSError as error:
+        raise StreamError(
+            f"the metrics page cannot be served: {error}",
+            value=port,
+            remedy="Free the port, or choose another with --metrics-port",
+        ) from error
+    logger.info("metrics at http://127.0.0.1:%d/metrics", port)
+
+    def end() -> None:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+    return end
