@@ -85,7 +85,7 @@ def _await_redis(url: str, seconds: float = 30.0) -> None:
             return
 
 
-def _await_topic(kafka: KafkaSettings, name: str, seconds: float = 30.0) -> None:
+def _await_topic(kafka: KafkaSettings, name: str, seconds: float = 90.0) -> None:
     """A new topic is known to the broker a moment after it was made."""
     deadline = time.monotonic() + seconds
     while True:
@@ -127,7 +127,7 @@ def _running(command: tuple[str, ...], log: Path) -> Iterator[None]:
             process.kill()
 
 
-def _await_broker(address: str, seconds: float = 60.0) -> None:
+def _await_broker(address: str, seconds: float = 240.0) -> None:
     client = AdminClient({"bootstrap.servers": address, "log_level": 0})
     deadline = time.monotonic() + seconds
     while True:
