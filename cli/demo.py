@@ -13,6 +13,7 @@ from cli.root import checkout_root
 if TYPE_CHECKING:
     from cli.live.sources import Source
 
+LOG_WIDTH = 120
 HANDBOOK_FILE = Path("..") / "shared" / "data" / "handbook_transactions.parquet"
 
 
@@ -60,7 +61,10 @@ def demo(
     terminate_as_interrupt()
     root = checkout_root()
     options = Options(seconds=seconds, keep=keep, fresh=fresh)
-    summary = Demo(root, options, _source(root, data, file), Console(stderr=json)).run()
+    console = Console(stderr=json)
+    if not console.is_terminal:
+        console.width = LOG_WIDTH
+    summary = Demo(root, options, _source(root, data, file), console).run()
     if json:
         typer.echo(orjson.dumps(summary.as_json(), option=orjson.OPT_INDENT_2).decode())
     if not summary.ok:

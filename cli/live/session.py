@@ -11,6 +11,7 @@ from rich.live import Live
 
 from cli.airflow_client import AirflowClient, RunState
 from cli.live.checks import Check, count, stream_checks
+from cli.live.doors import doors
 from cli.live.feed import Feed
 from cli.live.phases import Phase, Phases
 from cli.live.sources import Source
@@ -121,6 +122,7 @@ class Demo:
         since_ms = int(time.time() * 1000)
         self._source.go_live(settings)
         self._stream(settings)
+        self._console.print(doors(settings))
         tally = Tally(self._source.maturity_days)
         feed = Feed(settings.kafka, tally, since_ms=since_ms)
         try:

@@ -53,6 +53,7 @@ class Tally:
     _by_source: dict[tuple[str, int, int], int] = field(default_factory=dict)
     _by_transaction: dict[tuple[str, str], Decided] = field(default_factory=dict)
     _frauds: dict[tuple[str, str], bool] = field(default_factory=dict)
+    _first_appended_ms: int = 0
     _arrivals: deque[tuple[int, int]] = field(default_factory=deque)
     _latencies_ms: deque[float] = field(default_factory=lambda: deque(maxlen=LATENCY_WINDOW))
 
@@ -99,7 +100,9 @@ class Tally:
         self._arrivals.append((appended_ms, 1))
         while self._arrivals[0][0] < appended_ms - RATE_WINDOW_MS:
             self._arrivals.popleft()
-        if sent_us is not None:
+        self._first_appended_ms = self._first_appended_ms or appended_ms
+        # What was sent before the stream was up waited for it: that is a backlog, no latency.
+        if sent_us is not None and sent_us / 1000 >= self._first_appended_ms:
             self._latencies_ms.append(appended_ms - sent_us / 1000)
 
     def add_label(self, label: Mapping[str, Any]) -> None:

@@ -82,9 +82,18 @@ def test_latency_is_append_time_minus_send_time() -> None:
     """The percentiles are in milliseconds from the producer's send to the broker's append."""
     tally = Tally(maturity_days=10)
     add(tally, decision(1))
+    tally.add_decision(decision(2), appended_ms=NOW_MS + 140, sent_us=(NOW_MS + 100) * 1000)
     latency = tally.latency()
     assert latency is not None
     assert latency.p50 == 40
+
+
+def test_a_backlog_from_before_the_stream_is_no_latency() -> None:
+    """What was sent before the first decision waited for the stream's start and is left out."""
+    tally = Tally(maturity_days=10)
+    tally.add_decision(decision(1), appended_ms=NOW_MS, sent_us=(NOW_MS - 30_000) * 1000)
+    tally.add_decision(decision(2), appended_ms=NOW_MS + 1, sent_us=(NOW_MS - 20_000) * 1000)
+    assert tally.latency() is None
 
 
 def test_the_view_draws_before_the_first_decision_and_after() -> None:
