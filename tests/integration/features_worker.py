@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from features_stream import DyingStore, KilledError, serve_or_recover
+from feature_stream import DyingStore, KilledError, serve_or_recover
 
 from contracts.kafka import full_ranges
 from contracts.settings import KafkaSettings, load_settings

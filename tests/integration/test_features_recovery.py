@@ -110,7 +110,7 @@ class Topic:
             "death": death,
         }
         command = [sys.executable, str(HERE / "features_worker.py"), json.dumps(arguments)]
-        path = {"PYTHONPATH": str(HERE.parent / "unit")}
+        path = {"PYTHONPATH": str(HERE.parents[1] / "benchmarks")}
         return subprocess.run(command, env=path, check=False, timeout=300).returncode
 
     def assert_parity(self) -> None:
