@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from cli.live.phases import Phase, Phases
 from cli.live.sources import Source
 from cli.live.tally import Tally
 from cli.live.view import render
-from contracts.errors import StackError
+from contracts.errors import BrokerError, StackError
 from contracts.settings import Settings
 
 TRAIN_DAG = "train_fraud_detection_model"
@@ -217,7 +218,8 @@ class LiveView:
         now = time.monotonic()
         if now >= self._next_look:
             self._next_look = now + 1.0
-            self._lag = self._undecided()
+            with suppress(BrokerError):  # a broker that restarts leaves the last figure standing
+                self._lag = self._undecided()
         if self._console.is_terminal:
             now_ms = int(time.time() * 1000)
             view = render(self._tally, now_ms=now_ms, lag=self._lag, hint=self._hint)

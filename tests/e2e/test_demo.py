@@ -1,0 +1,88 @@
+"""`fraud demo`, as a newcomer runs it: once with every service killed in turn, then once more."""
+
+import json
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from checkouts import FRAUD, SERVICES, Checkout, await_condition, make_checkout
+
+from stack.processes import strays
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+
+STREAMING = ("producer", "stream")
+RECOVERY_SECONDS_EACH = 12
+LIVE_SECONDS = 20 + RECOVERY_SECONDS_EACH * len((*SERVICES, *STREAMING))
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
+    """A checkout that both demos share, as a newcomer's second run would."""
+    made = make_checkout(tmp_path_factory.mktemp("demo"))
+    yield made
+    made.fraud("down")
+
+
+class RunningDemo:
+    """A demo in the background; its progress goes to a file that the test reads."""
+
+    def __init__(self, checkout: Checkout, seconds: int) -> None:
+        self._log = Path(tempfile.mkstemp(suffix=".log")[1])
+        with self._log.open("w") as progress:
+            self._process = subprocess.Popen(
+                [FRAUD, "demo", "--seconds", str(seconds), "--json"],
+                env=checkout.environment,
+                stdout=subprocess.PIPE,
+                stderr=progress,
+                text=True,
+            )
+
+    def has_said(self, words: str) -> bool:
+        """Whether the progress holds the words; a demo that has ended early fails the test."""
+        said = self._log.read_text()
+        assert self._process.poll() is None or words in said, said
+        return words in said
+
+    def finish(self, timeout_seconds: float) -> dict[str, object]:
+        """Wait for the end; the summary of a demo whose every check held."""
+        output, _ = self._process.communicate(timeout=timeout_seconds)
+        assert self._process.returncode == 0, self._log.read_text() + output
+        summary: dict[str, object] = json.loads(output)
+        return summary
+
+
+def pid_of(checkout: Checkout, name: str) -> int:
+    return checkout.status()[name].pid
+
+
+def kill_and_await(checkout: Checkout, name: str) -> None:
+    before = pid_of(checkout, name)
+    psutil.Process(before).kill()
+
+    def is_back() -> bool:
+        row = checkout.status()[name]
+        return row.pid not in (0, before) and row.state in ("healthy", "running")
+
+    await_condition(is_back, f"{name} runs again")
+
+
+def test_the_demo_survives_the_death_of_every_service(checkout: Checkout) -> None:
+    """With each service killed -9 in turn while it streams, every check of the demo still holds."""
+    demo = RunningDemo(checkout, LIVE_SECONDS)
+    await_condition(lambda: demo.has_said("first live decision"), "the demo streams", 400)
+    for name in (*SERVICES, *STREAMING):
+        kill_and_await(checkout, name)
+    summary = demo.finish(LIVE_SECONDS + 400)
+    assert summary["ok"] is True
+    assert strays(checkout.layout) == []
+
+
+def test_a_second_demo_goes_on_from_the_first(checkout: Checkout) -> None:
+    """On the first demo's data the second one holds every check and leaves no process."""
+    summary = RunningDemo(checkout, 10).finish(500)
+    assert summary["ok"] is True
+    assert strays(checkout.layout) == []
