@@ -11,6 +11,7 @@ from cli import (
     produce,
     stack,
     stream,
+    world,
 )
 
 app = typer.Typer(
@@ -19,5 +20,5 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for room in (stack, demo, produce, imports, features, models, stream, explain):
+for room in (stack, demo, produce, imports, features, models, stream, explain, world):
     room.register(app)

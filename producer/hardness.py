@@ -116,7 +116,7 @@ def reference_scores(
         base_score=0.5,
         tree_method="hist",
         max_bin=512,
-        n_jobs=2,
+        n_jobs=1,
         random_state=0,
     )
     model.fit(columns[train], target[train])
