@@ -106,6 +106,13 @@ def start_query(
     answers = read_source(spark, settings, starting).mapInArrow(
         _answering(settings), schema=ANSWER_DDL
     )
+    return write_answers(answers, settings, options)
+
+
+def write_answers(
+    answers: "DataFrame", settings: Settings, options: StreamOptions
+) -> "StreamingQuery":
+    """Start writing rows of ANSWER_SCHEMA to Kafka, each to its own topic."""
     writer = (
         answers.writeStream.format("kafka")
         .queryName(QUERY_NAME)

@@ -1,0 +1,320 @@
+"""Servers, model and load for the benchmarks of the stream; nothing of the user's is touched."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import orjson
+import xgboost
+import yaml
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from contracts.kafka import full_ranges, make_producer
+from contracts.settings import KafkaSettings, Settings, load_settings
+from features.definition import FEATURE_SET
+from features.engine import replay
+from features.history import events_of
+from models.bundle import save_bundle
+from models.calibration import Calibrator
+from models.policy import Policy
+from models.predictors import XgboostPredictor
+from models.registry import CHAMPION, register_bundle
+from models.tracking import experiment_id, tracking_client
+from stack.jars import fetch_jars
+from stack.kafka_server import kafka as kafka_service
+from stack.layout import HOST, Layout
+from stack.servers import redis as redis_service
+from stack.service import Context
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+BIN = Path(sys.prefix) / "bin"
+CARDS, MERCHANTS = 20_000, 3_000
+EPOCH_US = 1_750_000_000_000_000
+STEP_US = 200_000
+TREES, DEPTH, TRAINING_ROWS = 200, 6, 20_000
+LISTENERS = ("kafka", "kafka-controller", "redis", "mlflow", "spark-ui")
+
+
+def say(text: str) -> None:
+    """Progress, on stderr: the last line of stdout is the result."""
+    print(f"[{time.strftime('%H:%M:%S')}] {text}", file=sys.stderr, flush=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Rig:
+    """A scratch checkout with its own broker, store and registry."""
+
+    home: Path
+    settings: Settings
+
+    def fresh_topics(self) -> "Rig":
+        """The same rig with new, empty topics."""
+        suffix = f"{random.randrange(16**6):06x}"
+        path = self.home / "config" / "config.yaml"
+        tree = yaml.safe_load(path.read_text())
+        for name in topic_fields():
+            tree["kafka"][name] = f"{name.removesuffix('_topic')}-{suffix}"
+        path.write_text(yaml.safe_dump(tree))
+        settings = load_settings(self.home, environ={})
+        create_topics(settings.kafka)
+        return Rig(self.home, settings)
+
+
+def topic_fields() -> list[str]:
+    """The settings that name topics."""
+    names = KafkaSettings.model_fields
+    return [name for name in names if name == "topic" or name.endswith("_topic")]
+
+
+def create_topics(kafka: KafkaSettings) -> None:
+    """All topics, and wait until the broker knows them."""
+    admin = AdminClient({"bootstrap.servers": kafka.broker})
+    new = [
+        NewTopic(
+            getattr(kafka, name),
+            kafka.partitions,
+            1,
+            config={"message.timestamp.type": "LogAppendTime"} if name == "scores_topic" else {},
+        )
+        for name in topic_fields()
+    ]
+    for future in admin.create_topics(new).values():
+        future.result(timeout=30)
+    await_true(lambda: bool(full_ranges(kafka, kafka.truth_topic)), "topics", 30)
+
+
+@contextmanager
+def running_rig() -> Iterator[Rig]:
+    """Start the servers in a scratch folder; all end with the block."""
+    with tempfile.TemporaryDirectory(prefix="stream-bench-") as folder, ExitStack() as stack:
+        home = Path(folder)
+        layout = _layout(home)
+        say(f"starting Kafka, Redis and MLflow with port offset {layout.offset}")
+        settings = _settings(home, layout)
+        context = Context(layout, settings, {})
+        for service in (kafka_service(context), redis_service(context)):
+            service.prepare(lambda: False)
+            stack.enter_context(process(service.command, layout.logs / f"{service.name}.log"))
+        stack.enter_context(process(_mlflow(home, layout), layout.logs / "mlflow.log"))
+        await_true(lambda: _is_up(settings), "the servers' start", 180)
+        yield Rig(home, settings)
+
+
+def _layout(home: Path) -> Layout:
+    fetch_jars(Layout(CHECKOUT), say)
+    for name in (".fraud", "logs", "config"):
+        (home / name).mkdir()
+    (home / ".fraud" / "jars").symlink_to(CHECKOUT / ".fraud" / "jars")
+    for offset in random.sample(range(20_000, 31_000), 100):
+        layout = Layout(home, offset)
+        if all(_is_free(layout.port(listener)) for listener in LISTENERS):
+            return layout
+    sys.exit("no free ports")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((HOST, port)) != 0
+
+
+def _settings(home: Path, layout: Layout) -> Settings:
+    tree = yaml.safe_load((CHECKOUT / "config" / "config.yaml").read_text())
+    tree["kafka"]["broker"] = f"{HOST}:{layout.port('kafka')}"
+    tree["redis"]["url"] = f"redis://:bench@{HOST}:{layout.port('redis')}/0"
+    tree["mlflow"]["tracking_uri"] = layout.url("mlflow")
+    tree["spark"]["ui_port"] = layout.port("spark-ui")
+    (home / "config" / "config.yaml").write_text(yaml.safe_dump(tree))
+    return load_settings(home, environ={})
+
+
+def _mlflow(home: Path, layout: Layout) -> tuple[str, ...]:
+    return (
+        *(str(BIN / "mlflow"), "server", "--host", HOST, "--port", str(layout.port("mlflow"))),
+        *("--workers", "1", "--backend-store-uri", f"sqlite:///{home}/mlflow.db"),
+        *("--artifacts-destination", str(home / "artifacts")),
+    )
+
+
+def _is_up(settings: Settings) -> bool:
+    try:
+        AdminClient({"bootstrap.servers": settings.kafka.broker, "log_level": 0}).list_topics("", 2)
+        url = f"{settings.mlflow.tracking_uri}/api/2.0/mlflow/experiments/get?experiment_id=0"
+        with urllib.request.urlopen(url, timeout=2):
+            return True
+    except (OSError, KafkaException):
+        return False
+
+
+@contextmanager
+def process(command: tuple[str, ...], log: Path, **environment: str) -> Iterator[int]:
+    """A process group for the length of the block; its pid."""
+    with log.open("ab") as out:
+        child = subprocess.Popen(
+            command,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+            env={**os.environ, **environment},
+        )
+        try:
+            yield child.pid
+        finally:
+            child.terminate()
+            try:
+                child.wait(30)
+            except subprocess.TimeoutExpired:
+                os.killpg(child.pid, signal.SIGKILL)
+                child.wait()
+
+
+@contextmanager
+def stream(rig: Rig, *options: str) -> Iterator[int]:
+    """`fraud stream …` on the rig, from an empty checkpoint."""
+    shutil.rmtree(rig.home / ".fraud" / "data" / "stream", ignore_errors=True)
+    command = (str(BIN / "fraud"), "stream", *options)
+    with process(command, rig.home / "logs" / "stream.log", FRAUD_HOME=str(rig.home)) as pid:
+        yield pid
+
+
+def await_true(condition: Callable[[], bool], what: str, seconds: float) -> None:
+    """Wait for a condition, or end the benchmark."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what} took more than {seconds:.0f} s")
+        time.sleep(0.05)
+
+
+def transaction(number: int, dice: random.Random) -> tuple[str, bytes]:
+    """Key and value of the number-th transaction of a skewed population of cards."""
+    card = f"card-{min(int(dice.expovariate(1 / 0.25) * CARDS), CARDS - 1):06d}"
+    event_time = EPOCH_US + number * STEP_US
+    value = {
+        "schema_version": 1,
+        "transaction_id": f"bench-{number:010d}",
+        "event_time": event_time,
+        "card_id": card,
+        "merchant_id": f"m-{dice.randrange(MERCHANTS):05d}",
+        "amount_minor": int(dice.lognormvariate(7.5, 1.2)) + 1,
+        "merchant_category": dice.choice(("5411", "5812", "4829", "5999", "6011")),
+        "currency": "EUR",
+        "utc_offset_minutes": 60,
+        "country": dice.choice(("FR", "FR", "FR", "DE", "US")),
+        "latitude": round(48 + dice.random(), 4),
+        "longitude": round(2 + dice.random(), 4),
+        "channel": dice.choice(("chip", "contactless", "online")),
+        "device_id": None,
+        "ip_prefix": None,
+    }
+    return card, orjson.dumps(value)
+
+
+def publish(rig: Rig, count: int, *, first: int = 0, rate: float | None = None) -> None:
+    """Send transactions as fast as they go, or at `rate` a second in even steps of 2 ms."""
+    producer = make_producer(rig.settings.kafka, **{"linger.ms": 0 if rate else 20})
+    dice, started = random.Random(first), time.monotonic()
+    for number in range(first, first + count):
+        if rate is not None:
+            _pace(started + (number - first) / rate)
+        card, value = transaction(number, dice)
+        sent = str(time.time_ns() // 1000).encode()
+        while not _sent(producer, rig.settings.kafka.topic, card, value, sent, number):
+            producer.poll(0.05)
+        if number % 256 == 0:
+            producer.poll(0)
+    producer.flush(60)
+
+
+def _pace(due: float) -> None:
+    ahead = due - time.monotonic()
+    if ahead > 0.002:
+        time.sleep(ahead)
+
+
+def _sent(producer: object, topic: str, card: str, value: bytes, sent: bytes, number: int) -> bool:
+    stamp = (EPOCH_US + number * STEP_US) // 1000
+    try:
+        producer.produce(  # type: ignore[attr-defined]
+            topic, key=card, value=value, timestamp=stamp, headers=[("sent_us", sent)]
+        )
+    except BufferError:
+        return False
+    return True
+
+
+def answers(settings: Settings) -> int:
+    """Records in the score and reject topics."""
+    kafka = settings.kafka
+    topics = (kafka.scores_topic, kafka.rejects_topic)
+    return sum(span.end - span.start for topic in topics for span in full_ranges(kafka, topic))
+
+
+def register_model(rig: Rig, seed: int) -> str:
+    """A boosted model of full size on the real features of made-up transactions; its version."""
+    from contracts.kafka import RawRecord
+
+    dice = random.Random(seed)
+    records = [
+        RawRecord(0, n, (EPOCH_US + n * STEP_US) // 1000, key.encode(), value)
+        for n in range(TRAINING_ROWS)
+        for key, value in (transaction(n, dice),)
+    ]
+    values = replay(events_of(records)).values
+    rng = np.random.default_rng(seed)
+    amount = values[:, FEATURE_SET.names.index("transaction_amount")]
+    target = rng.random(len(values)) < np.where(amount > np.quantile(amount, 0.98), 0.3, 0.002)
+    folder = rig.home / f"bundle-{seed}"
+    folder.mkdir()
+    _save(folder, rig.settings, values, target.astype(int), seed)
+    client = tracking_client(rig.settings.mlflow)
+    run = client.create_run(experiment_id(client, rig.settings.mlflow.experiment))
+    return register_bundle(rig.settings, client, run.info.run_id, folder, {})
+
+
+def _save(
+    folder: Path, settings: Settings, values: np.ndarray, target: np.ndarray, seed: int
+) -> None:
+    parameters = {"max_depth": DEPTH, "objective": "binary:logistic", "seed": seed, "eta": 0.1}
+    booster = xgboost.train(parameters, xgboost.DMatrix(values, target), num_boost_round=TREES)
+    names = list(FEATURE_SET.names)
+    save_bundle(
+        folder,
+        predictor=XgboostPredictor(booster, None),
+        calibrator=Calibrator("platt", (1.0,), (0.0,)),
+        policy=Policy(settings.policy, 0.0),
+        details={
+            "arm": {"name": "bench"},
+            "feature_hash": FEATURE_SET.hash,
+            "feature_names": names,
+            "snapshot_ranges": {str(p): 0 for p in range(settings.kafka.partitions)},
+            "training": {"manifest_uri": "none"},
+            "reasons": {name: name.upper() for name in names},
+            "metrics": {"average_precision": 0.0},
+        },
+        golden_values=values[:64],
+    )
+
+
+def promote(rig: Rig, version: str) -> None:
+    """Move the champion alias: what the promotion DAG does in the end."""
+    client = tracking_client(rig.settings.mlflow)
+    client.set_registered_model_alias(rig.settings.mlflow.model_name, CHAMPION, version)
+
+
+def finish(figures: dict[str, object]) -> None:
+    """Print the result as the last line."""
+    print(json.dumps(figures))
