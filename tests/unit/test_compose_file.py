@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 import yaml
 
 from contracts.settings import STACK_VARIABLES, VARIABLES
@@ -43,7 +44,6 @@ def test_every_service_of_the_platform_is_there() -> None:
         "spark-master",
         "spark-worker",
         "producer",
-        "tiles",
         "stream",
     ]
     assert set(wanted) | ONE_SHOT == set(SERVICES)
@@ -173,3 +173,16 @@ def test_images_get_no_secrets_or_local_state() -> None:
     lines = (CHECKOUT / ".dockerignore").read_text(encoding="utf-8").splitlines()
     assert lines[0] == "*"
     assert not any(line.startswith(("!.env", "!.fraud", "!env")) for line in lines)
+
+
+def test_every_command_of_ours_exists() -> None:
+    """What a container runs as `fraud …` is a command that this code has."""
+    from cli.application import app
+
+    commands = [" ".join(service.get("command", ())) for service in SERVICES.values()]
+    commands.append((CHECKOUT / "stack" / "docker" / "app" / "supervisord.conf").read_text())
+    found = re.findall(r"\bfraud ([a-z-]+)(?: ([a-z]+))?", "\n".join(commands))
+    assert len(found) == 3
+    for name, subcommand in found:
+        group = typer.main.get_group(app).commands[name]
+        assert subcommand in group.commands
