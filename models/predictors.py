@@ -9,6 +9,8 @@ import xgboost
 from numpy.typing import NDArray
 
 from contracts.errors import BundleError
+from models.lightgbm_family import LightgbmPredictor
+from models.neural_family import NeuralPredictor
 from models.preprocess import Floats, Preprocess, preprocess_from
 
 SCORING_THREADS = 1
@@ -134,6 +136,10 @@ def load_predictor(folder: Path) -> Predictor:
     prepare = None if header["prepare"] is None else preprocess_from(header["prepare"])
     if header["family"] == "xgboost":
         return XgboostPredictor.load(folder, prepare)
+    if header["family"] == "lightgbm":
+        return LightgbmPredictor.load(folder, prepare)
+    if header["family"] == "neural_net" and prepare is not None:
+        return NeuralPredictor.load(folder, prepare)
     if header["family"] == "logistic_regression" and prepare is not None:
         return LinearPredictor.load(header, prepare)
     raise BundleError("the model's family is unknown", value=header["family"])

@@ -12,7 +12,7 @@ from contracts.errors import TrainingError
 from contracts.settings import Settings
 from models.arms import Arm
 from models.bundle import GOLDEN_ROWS, save_bundle
-from models.fit import Sample, fit_arm
+from models.fit import fit_arm
 from models.folds import Fold
 from models.metrics import ranking_metrics
 from models.objects import open_objects
@@ -30,6 +30,7 @@ from models.tracking import (
     start_run,
     tracking_client,
 )
+from models.trainers import Sample
 
 PREDICTOR_ARTIFACT = "predictor"
 SELECTION_METRIC = "select_ap"
