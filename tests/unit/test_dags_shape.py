@@ -51,7 +51,7 @@ def test_parsing_imports_nothing_heavy(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=240,
     )
     assert json.loads(done.stdout.splitlines()[-1]) == []
 

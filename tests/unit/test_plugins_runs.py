@@ -83,7 +83,7 @@ def test_airflow_loads_one_plugin_and_nothing_twice(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=240,
     )
     seen = json.loads(done.stdout.splitlines()[-1])
     assert "fraud_platform" in seen["plugins"]
