@@ -14,15 +14,23 @@ from numpy.typing import NDArray
 from contracts.errors import TrainingError
 from contracts.settings import LearningSettings, Settings
 from models.folds import DAY_US, Fold, Folds, plan_folds
-from models.labels import UNKNOWN, knowledge_at, match_labels, read_treatment
+from models.labels import (
+    UNKNOWN,
+    LabelLog,
+    Treatment,
+    knowledge_at,
+    match_labels,
+    read_treatment,
+)
 from models.objects import Objects, open_objects
 from models.snapshot import load_manifest, read_snapshot
 from models.snapshot_manifest import SnapshotManifest, SnapshotPart
 from models.table import (
     MAX_UNREADABLE_SHARE,
     Rows,
-    TableDescription,
+    TableSource,
     TrainingTable,
+    describe,
     store_table,
 )
 
@@ -96,6 +104,17 @@ def _table_key(manifest: SnapshotManifest, learning: LearningSettings, plan: Fea
     return f"tables/{hashlib.sha256(body.encode()).hexdigest()[:24]}"
 
 
+@dataclass(frozen=True, slots=True)
+class Records:
+    """The four tables of a history, as a snapshot or an offline file gives them."""
+
+    events: pa.Table
+    labels: pa.Table
+    decisions: pa.Table
+    outcomes: pa.Table
+    topic: str
+
+
 def make_table(
     settings: Settings,
     objects: Objects,
@@ -105,88 +124,78 @@ def make_table(
 ) -> TrainingTable:
     """The table itself; see `build_training_table`."""
     kafka = settings.kafka
-    part = manifest.part(kafka.topic)
-    folds = _folds(part, settings.learning)
-    events = read_snapshot(objects, manifest, kafka.topic)
-    labels = read_snapshot(objects, manifest, kafka.labels_topic)
-    decisions = read_snapshot(objects, manifest, kafka.scores_topic)
-    outcomes = read_snapshot(objects, manifest, kafka.outcomes_topic)
-    features = plan.replay(events, labels)
-    rows, fold, notes = _join(
-        events, labels, decisions, outcomes, features, folds, settings, kafka.topic
+    _refuse_unreadable(manifest.part(kafka.topic))
+    records = Records(
+        events=read_snapshot(objects, manifest, kafka.topic),
+        labels=read_snapshot(objects, manifest, kafka.labels_topic),
+        decisions=read_snapshot(objects, manifest, kafka.scores_topic),
+        outcomes=read_snapshot(objects, manifest, kafka.outcomes_topic),
+        topic=kafka.topic,
     )
+    ranges = {
+        topic: {str(p): end for p, end in manifest.end_offsets(topic).items()}
+        for topic in sorted({span.topic for span in manifest.ranges})
+    }
+    source = TableSource(key, manifest.uri, manifest.content_hash, ranges)
+    return assemble(records, settings.learning, plan, source)
+
+
+def assemble(
+    records: Records, learning: LearningSettings, plan: FeaturePlan, source: TableSource
+) -> TrainingTable:
+    """Features, folds and knowledge of a history.
+
+    Raises:
+        TrainingError: no labels, one class only, too few frauds or too short a history.
+    """
+    folds = _folds(records.events, learning)
+    features = plan.replay(records.events, records.labels)
+    rows, fold, notes = _join(records, features, folds, learning.maturity_days * DAY_US)
     counts = _counts(rows, fold)
     _refuse_poor(counts)
-    description = TableDescription(
-        key=key,
-        manifest_uri=manifest.uri,
-        content_hash=manifest.content_hash,
-        ranges={
-            topic: {str(p): end for p, end in manifest.end_offsets(topic).items()}
-            for topic in sorted({span.topic for span in manifest.ranges})
-        },
-        feature_hash=plan.hash,
-        feature_names=plan.names,
-        categorical=plan.categorical,
-        folds=folds,
-        counts=counts,
-        notes=notes,
-        table_hash="",
-    )
+    description = describe(source, plan.hash, plan.names, plan.categorical, folds, counts, notes)
     return TrainingTable(description, rows, fold)
 
 
-def _folds(part: SnapshotPart, learning: LearningSettings) -> Folds:
-    if part.first_us is None or part.last_us is None:
-        raise TrainingError(
-            "the snapshot holds no transactions",
-            value=part.topic,
-            remedy="Publish some first: `fraud produce backfill` or `fraud import`",
-        )
+def _refuse_unreadable(part: SnapshotPart) -> None:
     unreadable = sum(part.unreadable.values())
     if unreadable > MAX_UNREADABLE_SHARE * part.records:
         raise TrainingError(
             f"{unreadable} of {part.records} transactions are unreadable: {part.unreadable}",
             remedy="Look into the dead-letter topic; has a publisher changed its schema?",
         )
-    return plan_folds(part.first_us, part.last_us, learning)
+
+
+def _folds(events: pa.Table, learning: LearningSettings) -> Folds:
+    if len(events) == 0:
+        raise TrainingError(
+            "there are no transactions",
+            remedy="Publish some first: `fraud produce backfill` or `fraud import`",
+        )
+    span = pc.min_max(events["timestamp_us"]).as_py()
+    return plan_folds(span["min"], span["max"], learning)
 
 
 def _join(
-    events: pa.Table,
-    labels: pa.Table,
-    decisions: pa.Table,
-    outcomes: pa.Table,
-    features: Features,
-    folds: Folds,
-    settings: Settings,
-    topic: str,
+    records: Records, features: Features, folds: Folds, maturity_us: int
 ) -> tuple[Rows, NDArray[np.int8], dict[str, Any]]:
     """Rows of the folds in (event time, source) order, with what was known at each fold's cut."""
-    log = match_labels(events, labels)
-    treatment = read_treatment(events, decisions, outcomes, topic)
-    time = events["event_time"].to_numpy()
+    events = records.events
+    log = match_labels(events, records.labels)
+    treatment = read_treatment(events, records.decisions, records.outcomes, records.topic)
+    time: NDArray[np.int64] = events["event_time"].to_numpy()
     fold = folds.assign(time)
     fold[features.is_duplicate] = Fold.NONE
-    target = np.full(len(events), UNKNOWN, dtype=np.int8)
-    judging = np.zeros(len(events), dtype=bool)
-    for name in (Fold.TRAIN, Fold.SELECT, Fold.CALIBRATE, Fold.TEST):
-        maturity = settings.learning.maturity_days * DAY_US
-        known = knowledge_at(log, treatment, time, folds.cut(name), maturity)
-        target = np.where(fold == name, known.target, target).astype(np.int8)
-        judging |= (fold == name) & known.is_evaluated
-    in_fold = fold != Fold.NONE
-    chosen = np.flatnonzero(in_fold & (target != UNKNOWN))
+    target, judging = _known(log, treatment, time, fold, folds, maturity_us)
+    chosen = np.flatnonzero((fold != Fold.NONE) & (target != UNKNOWN))
     chosen = chosen[np.argsort(time[chosen], kind="stable")]
     card = _codes(events["card_id"])
-    first_fraud = log.first_fraud(card)
-    day_after = (first_fraud // DAY_US + 1) * np.int64(DAY_US)
-    compromised = (first_fraud < folds.now) & (time >= day_after)
+    compromised = _compromised(log.first_fraud(card), time, folds.now)
     notes = {
-        "labels": len(labels),
+        "labels": len(records.labels),
         "labels_without_transaction": log.unmatched,
-        "decisions": len(decisions),
-        "outside_population_share": float(treatment.is_stopped[in_fold].mean()),
+        "decisions": len(records.decisions),
+        "outside_population_share": float(treatment.is_stopped[fold != Fold.NONE].mean()),
         "duplicates": int(features.is_duplicate.sum()),
     }
     rows = Rows(
@@ -203,6 +212,33 @@ def _join(
         is_compromised=compromised[chosen],
     )
     return rows, fold[chosen], notes
+
+
+def _known(
+    log: LabelLog,
+    treatment: Treatment,
+    time: NDArray[np.int64],
+    fold: NDArray[np.int8],
+    folds: Folds,
+    maturity_us: int,
+) -> tuple[NDArray[np.int8], NDArray[np.bool_]]:
+    """Targets, and who may judge: each fold as of its own cut."""
+    target = np.full(len(time), UNKNOWN, dtype=np.int8)
+    judging = np.zeros(len(time), dtype=bool)
+    for name in (Fold.TRAIN, Fold.SELECT, Fold.CALIBRATE, Fold.TEST):
+        known = knowledge_at(log, treatment, time, folds.cut(name), maturity_us)
+        target = np.where(fold == name, known.target, target).astype(np.int8)
+        judging |= (fold == name) & known.is_evaluated
+    return target, judging
+
+
+def _compromised(
+    first_fraud: NDArray[np.int64], time: NDArray[np.int64], now: int
+) -> NDArray[np.bool_]:
+    """From the day after a card's first fraud label on."""
+    day_after = (np.minimum(first_fraud, now) // DAY_US + 1) * DAY_US
+    late: NDArray[np.bool_] = (first_fraud < now) & (time >= day_after)
+    return late
 
 
 def _strings(events: pa.Table, name: str, rows: NDArray[np.int64]) -> NDArray[np.object_]:

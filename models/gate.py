@@ -1,6 +1,5 @@
 """The gate: may a version be champion? Decided on labelled test days after both models learned."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -9,7 +8,7 @@ from numpy.typing import NDArray
 
 from contracts.settings import FallbackSettings, PolicySettings
 from models.bundle import Bundle
-from models.folds import DAY_US
+from models.evaluation import replicate_weights
 from models.metrics import average_precision, rank, saved_minor
 from models.rules import rule_decisions
 from models.table import Rows
@@ -95,20 +94,6 @@ class Verdict:
         return self.outcome == "passed"
 
 
-def replicate_weights(rows: Rows, seed: int, replicates: int = REPLICATES) -> Iterator[Floats]:
-    """Bootstrap weights: product of Poisson(1) draws of the card and of the day, times propensity.
-
-    Whole cards and whole days come and go together, since a campaign hits many cards in one day.
-    """
-    generator = np.random.default_rng(seed)
-    _, card = np.unique(rows.card, return_inverse=True)
-    _, day = np.unique(rows.event_time // DAY_US, return_inverse=True)
-    for _ in range(replicates):
-        by_card = generator.poisson(1.0, card.max() + 1)
-        by_day = generator.poisson(1.0, day.max() + 1)
-        yield rows.weight * (by_card[card] * by_day[day])
-
-
 def run_gate(
     challenger: Contender, champion: Contender, rows: Rows, costs: PolicySettings, seed: int
 ) -> Verdict:
@@ -155,7 +140,7 @@ def _samples(new: Opinion, old: Opinion, rows: Rows, costs: PolicySettings, seed
             float(np.dot(w, rows.target) / max(np.dot(w, expected), 1e-12)),
         )
 
-    drawn = np.array([measure(weight) for weight in replicate_weights(rows, seed)])
+    drawn = np.array([measure(weight) for weight in replicate_weights(rows, seed, REPLICATES)])
     return _Samples(*drawn[~np.isnan(drawn).any(axis=1)].T)
 
 

@@ -69,7 +69,13 @@ def recall_at(ranking: Ranking, target: NDArray[np.int8], weight: Floats, fpr: f
 
 
 def card_precision(rows: Rows, score: Floats, top: int = TOP_CARDS) -> float:
-    """Per day, the share of cards with a fraud among the `top` cards by highest score; mean.
+    """Mean over days of `daily_card_precision`."""
+    daily = daily_card_precision(rows, score, top)
+    return float(np.mean(daily)) if daily else float("nan")
+
+
+def daily_card_precision(rows: Rows, score: Floats, top: int = TOP_CARDS) -> list[float]:
+    """Per day, the share of cards with a fraud among the `top` cards by highest score.
 
     A card found on one day is not looked at again, as in the Fraud-Detection-Handbook.
     """
@@ -84,7 +90,7 @@ def card_precision(rows: Rows, score: Floats, top: int = TOP_CARDS) -> float:
         caught = [card for card in cards[:top] if card in frauds]
         precisions.append(len(caught) / top)
         found.update(caught)
-    return float(np.mean(precisions)) if precisions else float("nan")
+    return precisions
 
 
 def expected_calibration_error(

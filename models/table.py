@@ -22,6 +22,16 @@ MAX_UNREADABLE_SHARE = 0.01
 
 
 @dataclass(frozen=True, slots=True)
+class TableSource:
+    """Where a table's history came from, and the key that the table is kept under."""
+
+    key: str
+    manifest_uri: str
+    content_hash: str
+    ranges: dict[str, dict[str, int]]
+
+
+@dataclass(frozen=True, slots=True)
 class TableDescription:
     """Where a table came from and what is in it; stored as JSON beside the rows."""
 
@@ -40,6 +50,29 @@ class TableDescription:
     def to_json(self) -> bytes:
         """Canonical bytes."""
         return json.dumps(asdict(self), sort_keys=True, indent=1).encode()
+
+
+def describe(
+    source: TableSource,
+    feature_hash: str,
+    feature_names: tuple[str, ...],
+    categorical: tuple[str, ...],
+    folds: Folds,
+    counts: dict[str, dict[str, int]],
+    notes: dict[str, Any],
+) -> TableDescription:
+    """A description of a table that has not been stored yet."""
+    given = {name: getattr(source, name) for name in source.__slots__}
+    return TableDescription(
+        **given,
+        feature_hash=feature_hash,
+        feature_names=feature_names,
+        categorical=categorical,
+        folds=folds,
+        counts=counts,
+        notes=notes,
+        table_hash="",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,15 @@ from contracts.errors import TrainingError
 from contracts.settings import Settings
 from models.arms import Arm
 from models.bundle import GOLDEN_ROWS, save_bundle
+from models.evaluation import flat
 from models.fit import fit_arm
 from models.folds import Fold
 from models.metrics import ranking_metrics
 from models.objects import open_objects
 from models.predictors import Predictor, load_predictor
 from models.registry import CHALLENGER, register_bundle, version_of_run
-from models.selection import Judged, bundle_details, fit_decider, golden_values, judged_metrics
+from models.reporting import assess
+from models.selection import Decider, bundle_details, fit_decider, golden_values
 from models.table import Rows, TrainingTable, load_description, load_table
 from models.tracking import (
     ARM_TAG,
@@ -33,6 +35,7 @@ from models.tracking import (
 from models.trainers import Sample
 
 PREDICTOR_ARTIFACT = "predictor"
+REPORT_ARTIFACT = "report"
 SELECTION_METRIC = "select_ap"
 
 
@@ -127,51 +130,55 @@ def select_and_register(
     version = version_of_run(client, name, parent_run_id)
     if version is None:
         table = load_table(open_objects(settings.object_store), table_uri)
-        best = _best_run(client, run_ids)
+        runs = _usable_runs(client, run_ids)
         with tempfile.TemporaryDirectory(prefix="fraud-bundle-") as scratch:
-            tags = _make_bundle(settings, client, table, best, parent_run_id, Path(scratch))
+            tags = _make_bundle(settings, client, table, runs, parent_run_id, Path(scratch))
             version = register_bundle(settings, client, parent_run_id, Path(scratch), tags)
         client.set_terminated(parent_run_id, "FINISHED")
     client.set_registered_model_alias(name, CHALLENGER, version)
     return version
 
 
-def _best_run(client: Any, run_ids: Sequence[str]) -> Any:
+def _usable_runs(client: Any, run_ids: Sequence[str]) -> list[Any]:
+    """The finished arms, best first.
+
+    Raises:
+        TrainingError: there is none.
+    """
     runs = [client.get_run(run_id) for run_id in run_ids]
     usable = [run for run in runs if SELECTION_METRIC in run.data.metrics]
     if not usable:
         raise TrainingError("no arm has finished", value=list(run_ids))
-    return max(usable, key=lambda run: (run.data.metrics[SELECTION_METRIC], run.data.tags[ARM_TAG]))
+    return sorted(usable, key=lambda run: (-run.data.metrics[SELECTION_METRIC], _arm(run)))
+
+
+def _arm(run: Any) -> str:
+    return str(run.data.tags[ARM_TAG])
 
 
 def _make_bundle(
     settings: Settings,
     client: Any,
     table: TrainingTable,
-    best: Any,
+    runs: Sequence[Any],
     parent_run_id: str,
     folder: Path,
 ) -> Mapping[str, str]:
-    """Calibrate, set the policy, test once, write the bundle; its tags for the registry."""
-    predictor = _fetched_predictor(best.info.run_id)
-    decider = fit_decider(predictor, table.of(Fold.CALIBRATE), settings.policy)
-    test = table.of(Fold.TEST)
-    judging, every_card = test.judging(), test.where(test.is_evaluated)
-    found = judged_metrics(Judged.by(decider, judging), judging, settings.policy)
-    every = judged_metrics(Judged.by(decider, every_card), every_card, settings.policy)
-    arm = {"name": best.data.tags[ARM_TAG], "run_id": best.info.run_id, **best.data.params}
-    metrics = found | {f"with_known_cards_{name}": value for name, value in every.items()}
+    """Calibrate the best arm, set the policy, test once, write the bundle; its registry tags."""
+    best = runs[0]
+    decider = fit_decider(
+        _fetched_predictor(best.info.run_id), table.of(Fold.CALIBRATE), settings.policy
+    )
+    found = _assess_and_log(settings, client, table, decider, runs, parent_run_id)
+    arm = {"name": _arm(best), "run_id": best.info.run_id, **best.data.params}
     save_bundle(
         folder,
-        predictor=predictor,
+        predictor=decider.predictor,
         calibrator=decider.calibration.calibrator,
         policy=decider.policy,
-        details=bundle_details(table, arm, metrics, settings.kafka.topic),
+        details=bundle_details(table, arm, found, settings.kafka.topic),
         golden_values=golden_values(table, GOLDEN_ROWS),
     )
-    logged = {f"test_{name}": value for name, value in metrics.items()}
-    chosen = {"chosen_arm": arm["name"], "calibrator": decider.calibration.calibrator.kind}
-    log_values(client, parent_run_id, chosen, logged)
     return {
         "arm": arm["name"],
         "feature_set": table.description.feature_hash,
@@ -179,6 +186,37 @@ def _make_bundle(
         "content_hash": table.description.content_hash,
         "test_ap": f"{found['ap']:.4f}",
     }
+
+
+def _assess_and_log(
+    settings: Settings,
+    client: Any,
+    table: TrainingTable,
+    decider: Decider,
+    runs: Sequence[Any],
+    parent_run_id: str,
+) -> dict[str, float]:
+    """The test's figures, flat; card, pictures and figures become the run's report."""
+    with tempfile.TemporaryDirectory(prefix="fraud-report-") as scratch:
+        assessment = assess(
+            decider,
+            table,
+            settings.policy,
+            arm=_arm(runs[0]),
+            arms={_arm(run): run.data.metrics[SELECTION_METRIC] for run in runs},
+            seed=settings.learning.seed,
+            folder=Path(scratch),
+        )
+        log_folder(client, parent_run_id, Path(scratch), REPORT_ARTIFACT)
+    client.set_tag(parent_run_id, "mlflow.note.content", assessment.card)
+    every = {f"with_known_cards_{name}": value for name, value in assessment.every.items()}
+    found = flat(dict(assessment.figures)) | every
+    calibration = decider.calibration
+    losses = {f"calibration_loss_{name}": loss for name, loss in calibration.log_loss.items()}
+    chosen = {"chosen_arm": _arm(runs[0]), "calibrator": calibration.calibrator.kind}
+    logged = {f"test_{name}": value for name, value in found.items()}
+    log_values(client, parent_run_id, chosen, logged | losses)
+    return found
 
 
 def _fetched_predictor(run_id: str) -> Predictor:
