@@ -1,5 +1,6 @@
 """Public holidays per country and local day, from the `holidays` library."""
 
+from datetime import date
 from functools import lru_cache
 
 import holidays
@@ -10,7 +11,6 @@ CALENDAR_VERSION = holidays.__version__
 """Part of the definition's hash: another release may know other days."""
 
 _EPOCH_ORDINAL = 719_163  # date(1970, 1, 1).toordinal()
-_FIRST_YEAR = 1970
 
 
 @lru_cache(maxsize=4096)
@@ -35,12 +35,24 @@ def country_letters(code: int) -> str:
 
 def are_holidays(codes: NDArray[np.int64], days: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Is each day since the epoch a public holiday in its country (0: unknown, never)?"""
-    result = np.zeros(len(codes), dtype=np.bool_)
-    years = days.astype("datetime64[D]").astype("datetime64[Y]").astype(np.int64) + _FIRST_YEAR
-    keys = codes * 4096 + years - _FIRST_YEAR
-    for key in np.flatnonzero(np.bincount(keys)) if len(keys) else ():
-        code, year = int(key) // 4096, int(key) % 4096 + _FIRST_YEAR
-        known = _days_of(country_letters(code), year) if code else frozenset()
-        if known:
-            result |= (keys == key) & np.isin(days, np.fromiter(known, np.int64))
-    return result
+    if len(codes) == 0:
+        return np.zeros(0, dtype=np.bool_)
+    first, last = int(days.min()), int(days.max())
+    present = np.flatnonzero(np.bincount(codes))
+    row_of = np.zeros(int(present[-1]) + 1, dtype=np.int64)
+    row_of[present] = np.arange(len(present))
+    table = np.zeros((len(present), last - first + 1), dtype=np.bool_)
+    for row, code in enumerate(present.tolist()):
+        known = _days_between(country_letters(code), first, last) if code else []
+        table[row, np.array(known, dtype=np.int64) - first] = True
+    found: NDArray[np.bool_] = table[row_of[codes], days - first]
+    return found
+
+
+def _days_between(country: str, first: int, last: int) -> list[int]:
+    years = range(_year_of(first), _year_of(last) + 1)
+    return [day for year in years for day in _days_of(country, year) if first <= day <= last]
+
+
+def _year_of(day: int) -> int:
+    return date.fromordinal(day + _EPOCH_ORDINAL).year

@@ -16,7 +16,16 @@ from numba import config, njit
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
 
-KERNEL_SOURCES = ("compiled", "hashing", "kernel", "layout", "packing", "state", "statistic")
+KERNEL_SOURCES = (
+    "compiled",
+    "hashing",
+    "kernel",
+    "layout",
+    "packing",
+    "state",
+    "statistic",
+    "windows",
+)
 """The modules whose text decides the machine code."""
 
 

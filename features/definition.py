@@ -16,7 +16,7 @@ from features import layout
 from features.calendar import CALENDAR_VERSION
 from features.catalogue import CARD_FEATURES
 from features.feature import Feature
-from features.statistic import INSTANTS, STATISTICS
+from features.statistic import INSTANTS, STATISTICS, Windowed, needs_of
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,15 @@ class FeatureSet:
         """The distinct windows in ascending order."""
         lengths = {f.window_ms for f in self.features if f.window_ms is not None}
         return np.array(sorted(lengths), dtype=np.int64)
+
+    @cached_property
+    def windows(self) -> NDArray[np.int64]:
+        """What the kernel reads: (length, needs) of each distinct window, shortest first."""
+        needs = dict.fromkeys(self.windows_ms.tolist(), 0)
+        for feature in self.features:
+            if isinstance(feature.statistic, Windowed) and feature.window_ms is not None:
+                needs[feature.window_ms] |= needs_of(feature.statistic)
+        return np.array(list(needs.items()), dtype=np.int64).reshape(len(needs), 2)
 
     @cached_property
     def slots(self) -> NDArray[np.int64]:

@@ -33,7 +33,7 @@ def replay(
     order, bounds = card_groups(events, encoded)
     values = np.empty((len(events), len(feature_set.features)), dtype=np.float64)
     statuses = np.zeros(len(events), dtype=np.int64)
-    fold_groups(encoded, order, bounds, feature_set.windows_ms, feature_set.slots, values, statuses)
+    fold_groups(encoded, order, bounds, feature_set.windows, feature_set.slots, values, statuses)
     return matrix(values, statuses)
 
 

@@ -11,21 +11,15 @@ from numpy.typing import NDArray
 
 from features import layout
 from features.compiled import kernel
-from features.statistic import INSTANTS, STATISTICS
+from features.statistic import INSTANTS, NEEDS_COMPARISONS, NEEDS_SPREAD, STATISTICS
+from features.windows import clamped, comparisons, counts, scan_windows, spread
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
-Integer = int | np.int64
 
 LATE, DUPLICATE = 1, 2
 EARTH_KM = 6371.0
 NAN = math.nan
-
-
-@kernel
-def clamped(amount: int) -> int:
-    """The amount as statistics see it."""
-    return min(max(amount, -layout.AMOUNT_CLAMP), layout.AMOUNT_CLAMP)
 
 
 @kernel
@@ -40,10 +34,10 @@ def first_remembered(memory: Ints, start: int, end: int, clock: int) -> int:
 @kernel
 def is_known(memory: Ints, row: int, first: int, end: int, value: int) -> bool:
     """Does a remembered event in [first, end) hold `value`?"""
-    found = False
-    for j in range(first, end):
-        found |= memory[row, j] == value
-    return found
+    matches = 0
+    for j in range(np.uint64(first), np.uint64(end)):  # unsigned, so that the loop vectorises
+        matches += memory[row, j] == value
+    return matches > 0
 
 
 @kernel
@@ -53,63 +47,6 @@ def last_position(memory: Ints, row: int, first: int, end: int, value: int) -> i
         if memory[row, j] == value:
             return j
     return -1
-
-
-@kernel
-def scan_windows(
-    memory: Ints, first: int, position: int, time: int, event: Ints, windows: Ints, sums: Ints
-) -> None:
-    """Fill a row of `sums` per window (ascending) from the events visible in [first, position).
-
-    One pass back in time; the running sums stay in registers and are copied at each window's edge.
-    A merchant counts as distinct at its last visible event: its next one is not visible.
-    """
-    own, merchant = clamped(event[layout.E_AMOUNT]), event[layout.E_MERCHANT]
-    device, country = event[layout.E_DEVICE], event[layout.E_COUNTRY]
-    count, total, shifted, squares, largest = 0, 0, 0, 0, own
-    smallest, lower, small, same_merchant = layout.NEVER, 0, 0, 0
-    merchants, devices, countries, night, online, cash = 0, 0, 0, 0, 0, 0
-    j = position - 1
-    for k in range(len(windows)):
-        edge = time - windows[k]
-        while j >= first and memory[layout.M_TIME, j] > edge:
-            amount, flags = memory[layout.M_AMOUNT, j], memory[layout.M_FLAGS, j]
-            other, place = memory[layout.M_DEVICE, j], memory[layout.M_COUNTRY, j]
-            is_same = memory[layout.M_MERCHANT, j] == merchant
-            distance = amount - own
-            count += 1
-            total += amount
-            shifted += distance
-            squares += distance * distance
-            largest = max(largest, amount)
-            smallest = min(smallest, amount) if amount > 0 else smallest
-            lower += distance < 0
-            small += amount < layout.SMALL_AMOUNT
-            same_merchant += 1 if is_same else 0
-            merchants += (memory[layout.M_NEXT_MERCHANT, j] >= position) & (not is_same)
-            unseen = (memory[layout.M_NEXT_DEVICE, j] >= position) & (other != device)
-            devices += unseen & (other != 0)
-            unseen = (memory[layout.M_NEXT_COUNTRY, j] >= position) & (place != country)
-            countries += unseen & (place != 0)
-            night += flags & 1
-            online += (flags >> 1) & 1
-            cash += (flags >> 2) & 1
-            j -= 1
-        sums[k, layout.A_COUNT] = count
-        sums[k, layout.A_SUM] = total
-        sums[k, layout.A_SHIFTED] = shifted
-        sums[k, layout.A_SHIFTED_SQUARES] = squares
-        sums[k, layout.A_MAX] = largest
-        sums[k, layout.A_MIN] = smallest
-        sums[k, layout.A_LOWER] = lower
-        sums[k, layout.A_SMALL] = small
-        sums[k, layout.A_SAME_MERCHANT] = same_merchant
-        sums[k, layout.A_MERCHANTS] = merchants
-        sums[k, layout.A_DEVICES] = devices
-        sums[k, layout.A_COUNTRIES] = countries
-        sums[k, layout.A_NIGHT] = night
-        sums[k, layout.A_ONLINE] = online
-        sums[k, layout.A_CASH] = cash
 
 
 @kernel
@@ -196,56 +133,6 @@ def movement(memory: Ints, first: int, position: int, time: int, event: Ints, ou
         if memory[layout.M_COUNTRY, j] != 0:
             out[22] = memory[layout.M_COUNTRY, j] != event[layout.E_COUNTRY]
             break
-
-
-@kernel
-def deviation(count: int, shifted: int, squares: int) -> float:
-    """Population standard deviation from sums of amounts shifted by a common amount."""
-    mean = shifted / count
-    return math.sqrt(max(squares / count - mean * mean, 0.0))
-
-
-@kernel
-def counts(sums: Ints, k: int, event: Ints, out: Floats, at: int) -> None:
-    """The statistics of window `k` that count or add; this event is one of its own window."""
-    flags, amount = event[layout.E_FLAGS], clamped(event[layout.E_AMOUNT])
-    number = sums[k, layout.A_COUNT] + 1
-    total = sums[k, layout.A_SUM] + amount
-    night = sums[k, layout.A_NIGHT] + (flags & 1)
-    out[at + 0] = number
-    out[at + 1] = total
-    out[at + 2] = total / number
-    out[at + 3] = sums[k, layout.A_MAX]
-    out[at + 4] = deviation(number, sums[k, layout.A_SHIFTED], sums[k, layout.A_SHIFTED_SQUARES])
-    out[at + 5] = sums[k, layout.A_MERCHANTS] + 1
-    out[at + 6] = sums[k, layout.A_DEVICES] + (event[layout.E_DEVICE] != 0)
-    out[at + 7] = sums[k, layout.A_COUNTRIES] + (event[layout.E_COUNTRY] != 0)
-    out[at + 8] = night / number
-    out[at + 9] = sums[k, layout.A_ONLINE] + ((flags >> 1) & 1)
-    out[at + 10] = sums[k, layout.A_CASH] + ((flags >> 2) & 1)
-    out[at + 11] = sums[k, layout.A_SMALL] + (amount < layout.SMALL_AMOUNT)
-    out[at + 12] = sums[k, layout.A_SAME_MERCHANT] + 1
-
-
-@kernel
-def comparisons(sums: Ints, k: int, event: Ints, out: Floats, at: int) -> None:
-    """The amount and hour against the earlier events of window `k`; NaN where there are none."""
-    amount = clamped(event[layout.E_AMOUNT])
-    prior, total = sums[k, layout.A_COUNT], sums[k, layout.A_SUM]
-    out[at + 13 : at + 18] = NAN
-    if sums[k, layout.A_MIN] != layout.NEVER:
-        out[at + 16] = amount / sums[k, layout.A_MIN]
-    if prior == 0:
-        return
-    if total > 0:
-        out[at + 13] = amount * prior / total
-    shifted = sums[k, layout.A_SHIFTED]
-    spread = deviation(prior, shifted, sums[k, layout.A_SHIFTED_SQUARES])
-    if spread > 0.0:
-        out[at + 14] = -(shifted / prior) / spread
-    out[at + 15] = sums[k, layout.A_LOWER] / prior
-    at_night = event[layout.E_FLAGS] & 1
-    out[at + 17] = 1.0 - sums[k, layout.A_NIGHT] / prior if at_night else 0.0
 
 
 @kernel
@@ -356,8 +243,12 @@ def fold(
         movement(memory, first, position, time, event, numbers)
         scan_windows(memory, first, position, time, event, windows, sums)
         for k in range(len(windows)):
-            counts(sums, k, event, numbers, INSTANTS + k * STATISTICS)
-            comparisons(sums, k, event, numbers, INSTANTS + k * STATISTICS)
+            at = INSTANTS + k * STATISTICS
+            counts(sums, k, event, numbers, at)
+            if windows[k, 1] & NEEDS_SPREAD:
+                spread(sums, k, numbers, at)
+            if windows[k, 1] & NEEDS_COMPARISONS:
+                comparisons(sums, k, event, numbers, at)
         emit(slots, numbers, out)
     if status & DUPLICATE == 0:
         cursor[layout.C_START] = first

@@ -170,7 +170,7 @@ class FeatureServer:
         statuses = np.zeros(len(encoded), dtype=np.int64)
         outcome, card, written, ends = serve_cards(
             blob, np.cumsum(sizes), encoded, bounds, (committed, offsets.min(), offsets.max()),
-            self._set.windows_ms, self._set.slots, values, statuses,
+            self._set.windows, self._set.slots, values, statuses,
         )  # fmt: skip
         return _Folded(outcome, card, written, ends, values, statuses)
 

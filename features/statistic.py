@@ -59,3 +59,19 @@ class Windowed(IntEnum):
 
 
 STATISTICS = len(Windowed)
+
+NEEDS_SPREAD, NEEDS_COMPARISONS = 1, 2
+"""What the kernel computes for a window only when some feature of that window asks for it."""
+
+_NEEDS = {
+    Windowed.STD: NEEDS_SPREAD,
+    Windowed.RATIO_TO_MEAN: NEEDS_COMPARISONS,
+    Windowed.Z_SCORE: NEEDS_COMPARISONS,
+    Windowed.RANK: NEEDS_COMPARISONS,
+    Windowed.NIGHT_SURPRISE: NEEDS_COMPARISONS,
+}
+
+
+def needs_of(statistic: Windowed) -> int:
+    """The bits that a window must carry for this statistic."""
+    return _NEEDS.get(statistic, 0)
