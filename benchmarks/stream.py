@@ -174,7 +174,7 @@ def direct_pass_through(home: Path) -> None:
                 kafka.scores_topic, batch.keys, [v or b"" for v in batch.values], batch.sent
             )
             outbox.send(answered, 0)
-        outbox.settle()
+        outbox.settle({})
 
 
 def measure(rig: Rig, events: int, seconds: float) -> dict[str, object]:

@@ -56,6 +56,9 @@ def direct(
     starting: Annotated[
         str, typer.Option(help="For a new group: latest, snapshot, or JSON offsets.")
     ] = "snapshot",
+    transactional: Annotated[
+        bool, typer.Option(help="Answers and offsets in one Kafka transaction; some ms slower.")
+    ] = False,
 ) -> None:
     """Decide every transaction without Spark, in milliseconds, until stopped."""
     from cli.root import settings
@@ -63,7 +66,7 @@ def direct(
 
     _log_to_stderr()
     configured = settings()
-    options = DirectOptions(group or configured.kafka.group_id, starting)
+    options = DirectOptions(group or configured.kafka.group_id, starting, transactional)
     run_direct(configured, options, _stop_on_signals())
 
 

@@ -3,6 +3,7 @@
 Per round: 1. poll what is there; 2. score each partition's records, which reads and writes feature
 state; 3. deliver the answers; 4. commit, at most every `COMMIT_SECONDS`. State can be replayed from
 the last commit on, so a crash anywhere decides the records after it again, from the same features.
+With a transactional outbox 3 and 4 are one step, and readers of committed records see no repeat.
 """
 
 import logging
@@ -52,6 +53,9 @@ class Client(Protocol):
 
     def incremental_unassign(self, partitions: list[TopicPartition]) -> None:
         """Give partitions up."""
+
+    def consumer_group_metadata(self) -> object:
+        """This member's identity, for transactions."""
 
     def close(self) -> None:
         """Leave the group."""
@@ -123,15 +127,19 @@ class DirectConsumer:
         for batch in batches:
             self._outbox.send(self._score(batch), self._round)
         if batches:
-            self._outbox.settle()
-            self._round += 1
-        for batch in batches:
-            self._positions.delivered[batch.partition] = batch.next_offset
+            self._settle({batch.partition: batch.next_offset for batch in batches})
         if self._clock() - self._committed_at >= COMMIT_SECONDS:
             self._commit()
         count = sum(map(len, batches))
         self.answered += count
         return count
+
+    def _settle(self, offsets: Mapping[int, int]) -> None:
+        is_committed = self._outbox.settle(offsets)
+        self._positions.delivered.update(offsets)
+        if is_committed:
+            self._positions.committed.update(offsets)
+        self._round += 1
 
     def _polled(self) -> list[Any]:
         first = self._client.poll(POLL_SECONDS)

@@ -1,6 +1,8 @@
 """Starts the direct consumer on real servers."""
 
 import logging
+import os
+import socket
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,7 +14,7 @@ from contracts.kafka import client_config, make_producer
 from contracts.settings import KafkaSettings, Settings
 from inference.assembly import make_features, make_pool, make_scorer, make_tallies
 from inference.consumer import Client, DirectConsumer
-from inference.outbox import Outbox, Sender
+from inference.outbox import Outbox, Sender, TransactionalOutbox, TransactionalSender
 from inference.start_offsets import build_state, resolve_start
 from inference.tallies import Meter
 
@@ -25,6 +27,7 @@ class DirectOptions:
 
     group: str
     starting: str = "snapshot"
+    is_transactional: bool = False
 
 
 def run_direct(settings: Settings, options: DirectOptions, stop: threading.Event) -> int:
@@ -45,7 +48,7 @@ def run_direct(settings: Settings, options: DirectOptions, stop: threading.Event
     meter.start()
     consumer = DirectConsumer(
         client,
-        Outbox(open_sender(settings.kafka)),
+        open_outbox(settings.kafka, options, client),
         make_scorer(settings, pipeline),
         pool,
         topic=settings.kafka.topic,
@@ -59,6 +62,17 @@ def run_direct(settings: Settings, options: DirectOptions, stop: threading.Event
         pool.close()
         meter.close()
     return consumer.answered
+
+
+def open_outbox(kafka: KafkaSettings, options: DirectOptions, client: Client) -> Outbox:
+    """At-least-once, or with answers and offsets in one transaction."""
+    if not options.is_transactional:
+        return Outbox(open_sender(kafka))
+    identity = f"{options.group}-{socket.gethostname()}-{os.getpid()}"
+    producer = make_producer(kafka, **{"linger.ms": 0, "transactional.id": identity})
+    producer.init_transactions(30.0)
+    sender = cast(TransactionalSender, producer)
+    return TransactionalOutbox(sender, kafka.topic, client.consumer_group_metadata)
 
 
 def committed_offsets(client: Client, topic: str, partitions: Iterable[int]) -> dict[int, int]:

@@ -1,7 +1,9 @@
 """Sending answers and knowing that all of them arrived."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
+
+from confluent_kafka import KafkaException, TopicPartition
 
 from contracts.errors import BrokerError
 from inference.records import BATCH_HEADER, SENT_HEADER, Answers
@@ -62,12 +64,16 @@ class Outbox:
         if error is not None:
             self._failure = self._failure or str(error)
 
-    def settle(self) -> None:
-        """Wait until everything queued has arrived.
+    def settle(self, offsets: Mapping[int, int]) -> bool:
+        """Wait until everything queued has arrived; whether `offsets` are committed with it.
 
         Raises:
             BrokerError: the broker refused a record, or the deadline passed.
         """
+        self._arrive()
+        return False
+
+    def _arrive(self) -> None:
         left = self._sender.flush(self._delivery_seconds)
         if left or self._failure:
             raise BrokerError(
@@ -75,3 +81,69 @@ class Outbox:
                 value=f"{left} records",
                 remedy="Check the broker; a restart decides them again from the last commit",
             )
+
+
+class TransactionalSender(Sender, Protocol):
+    """A producer with a transactional id, initialised."""
+
+    def begin_transaction(self) -> None:
+        """Start one."""
+
+    def send_offsets_to_transaction(
+        self, positions: list[TopicPartition], group_metadata: object, timeout: float
+    ) -> None:
+        """Make a group's offsets part of it."""
+
+    def commit_transaction(self, timeout: float) -> None:
+        """Make all of it visible at once."""
+
+    def abort_transaction(self, timeout: float) -> None:
+        """Undo it."""
+
+
+class TransactionalOutbox(Outbox):
+    """Answers and offsets appear together or not at all, for readers of committed records."""
+
+    def __init__(
+        self,
+        sender: TransactionalSender,
+        topic: str,
+        group_metadata: Callable[[], object],
+        *,
+        delivery_seconds: float = DELIVERY_SECONDS,
+    ) -> None:
+        super().__init__(sender, delivery_seconds=delivery_seconds)
+        self._transactions = sender
+        self._topic = topic
+        self._group_metadata = group_metadata
+        self._is_open = False
+
+    def send(self, answers: Answers, batch_id: int) -> None:
+        """Queue every answer inside the open transaction."""
+        if not self._is_open:
+            self._transactions.begin_transaction()
+            self._is_open = True
+        super().send(answers, batch_id)
+
+    def settle(self, offsets: Mapping[int, int]) -> bool:
+        """Commit answers and offsets as one.
+
+        Raises:
+            BrokerError: the transaction was undone; a restart decides its records again.
+        """
+        positions = [TopicPartition(self._topic, p, offset) for p, offset in offsets.items()]
+        seconds = self._delivery_seconds
+        try:
+            self._arrive()
+            metadata = self._group_metadata()
+            self._transactions.send_offsets_to_transaction(positions, metadata, seconds)
+            self._transactions.commit_transaction(seconds)
+        except (BrokerError, KafkaException) as error:
+            self._transactions.abort_transaction(seconds)
+            raise BrokerError(
+                f"the transaction was undone: {error}",
+                remedy="Check the broker; a restart decides its records again",
+            ) from error
+        finally:
+            self._is_open = False
+        return True

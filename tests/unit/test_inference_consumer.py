@@ -13,7 +13,7 @@ from contracts.errors import BrokerError
 from features.definition import FEATURE_SET
 from inference.consumer import COMMIT_SECONDS, DirectConsumer, by_partition
 from inference.model_pool import ModelPool
-from inference.outbox import Outbox
+from inference.outbox import Outbox, TransactionalOutbox
 from inference.records import Answers, SourceBatch
 from inference.tallies import MemoryTallies, Meter
 
@@ -95,6 +95,10 @@ class FakeClient:
         """Write it down."""
         self.journal.append("unassign")
 
+    def consumer_group_metadata(self) -> object:
+        """Any token."""
+        return "member"
+
     def close(self) -> None:
         """Write it down."""
         self.journal.append("close")
@@ -138,6 +142,28 @@ class FakeSender:
         return 0
 
 
+class FakeTransactions(FakeSender):
+    """The same inside transactions."""
+
+    def begin_transaction(self) -> None:
+        """Write it down."""
+        self.journal.append("begin")
+
+    def send_offsets_to_transaction(
+        self, positions: list[TopicPartition], group_metadata: object, timeout: float
+    ) -> None:
+        """Write it down."""
+        self.journal += [f"offsets {p.partition}:{p.offset} {group_metadata}" for p in positions]
+
+    def commit_transaction(self, timeout: float) -> None:
+        """Write it down."""
+        self.journal.append("commit transaction")
+
+    def abort_transaction(self, timeout: float) -> None:
+        """Write it down."""
+        self.journal.append("abort")
+
+
 class EchoScorer:
     """One answer per record; remembers the committed offsets it was told."""
 
@@ -158,15 +184,19 @@ class EchoScorer:
 class Rig:
     """A consumer with fakes around it, and a clock that the test moves."""
 
-    def __init__(self, **sender: Any) -> None:
+    def __init__(self, *, is_transactional: bool = False, **sender: Any) -> None:
         self.journal: list[str] = []
         self.now = 0.0
         self.client = FakeClient(self.journal)
         self.scorer = EchoScorer()
-        self.sender = FakeSender(self.journal, **sender)
+        self.sender = (FakeTransactions if is_transactional else FakeSender)(self.journal, **sender)
+        outbox = Outbox(self.sender)
+        if isinstance(self.sender, FakeTransactions):
+            metadata = self.client.consumer_group_metadata
+            outbox = TransactionalOutbox(self.sender, "transactions", metadata)
         self.consumer = DirectConsumer(
             self.client,
-            Outbox(self.sender),
+            outbox,
             self.scorer,  # type: ignore[arg-type]
             ModelPool(FakeRegistry(), FEATURE_SET.hash),
             topic="transactions",
@@ -247,3 +277,26 @@ def test_messages_are_grouped_by_partition_in_order() -> None:
     assert (second.partition, second.offsets.tolist()) == (1, [3, 4])
     assert second.sent == [b"123", b"123"]
     assert second.next_offset == 5
+
+
+def test_a_transaction_holds_answers_and_offsets_together() -> None:
+    """Begin, send, flush, offsets, commit: and no commit of its own afterwards."""
+    rig = Rig(is_transactional=True)
+    for first in (7, 8):
+        rig.feed(first)
+        rig.now += COMMIT_SECONDS
+        rig.consumer.step()
+    kinds = [line.split()[0] for line in rig.journal]
+    assert kinds == ["begin", "send", "flush", "offsets", "commit"] * 2
+    assert rig.journal[3] == "offsets 0:8 member"
+    assert rig.scorer.committed == [7, 8]
+
+
+def test_a_transaction_that_fails_is_undone_as_a_whole() -> None:
+    """A refused record undoes the transaction; no offset moves."""
+    rig = Rig(is_transactional=True, failure="refused")
+    rig.feed(7)
+    with pytest.raises(BrokerError, match="undone"):
+        rig.consumer.step()
+    assert rig.journal[-1] == "abort"
+    assert not any(line.startswith("offsets") for line in rig.journal)
