@@ -1,6 +1,7 @@
 """Commands on feature state and served features."""
 
 import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,6 +12,7 @@ from cli.root import settings
 def register(app: typer.Typer) -> None:
     """Add this module's commands to `app`."""
     app.command("rebuild-state")(rebuild_state)
+    app.command("replay")(replay)
     app.command("audit")(audit)
 
 
@@ -31,6 +33,30 @@ def rebuild_state() -> None:
             spans,
             lambda count: progress.advance(task, count),
         )
+
+
+def replay(
+    output: Annotated[Path, typer.Argument(help="Folder for the Parquet files")],
+    workers: Annotated[int, typer.Option(min=1, help="Partitions at a time")] = 2,
+) -> None:
+    """Compute the features of every transaction in Kafka; a second run writes only what is left."""
+    from rich.progress import Progress
+
+    from contracts.kafka import full_ranges
+    from features.replay_job import replay_topic
+
+    known = settings()
+    spans = full_ranges(known.kafka, known.kafka.topic)
+    with Progress() as bar:
+        task = bar.add_task("Replaying", total=sum(span.end - span.start for span in spans))
+        total = replay_topic(
+            known.kafka,
+            spans,
+            output,
+            workers=workers,
+            progress=lambda count: bar.advance(task, count),
+        )
+    typer.echo(f"{total:,} events in {output}")
 
 
 def audit(
