@@ -14,6 +14,8 @@ import typer
 from cli.root import checkout_root, settings
 
 if TYPE_CHECKING:
+    from threading import Event
+
     from producer.pace import Pace
     from producer.run import Result, Run
 
@@ -73,6 +75,53 @@ def normal(
         _tell(result, None)
 
 
+@produce.command()
+def hacker(
+    days: Annotated[float, typer.Option(help="World days to steal for.", min=0.01)] = 7.0,
+    cards_per_day: Annotated[
+        float, typer.Option(help="Stolen cards bought per world day.", min=0.1, max=100_000)
+    ] = 20.0,
+    speed: Annotated[
+        str | None, typer.Option(help="The world's speed; by default world.speed.")
+    ] = None,
+) -> None:
+    """Attack the platform: an adaptive thief that learns from approve and decline.
+
+    Runs beside `fraud produce normal` at the same speed, from where the world stands. Stops after
+    the last of its labels; then says what it learned, won and spent (also as JSON in
+    .fraud/reports).
+    """
+    import orjson
+
+    from producer.hacker_report import report_on
+    from producer.pace import TimeLapse, parse_speed
+    from producer.raid import open_raid
+
+    found, stop = settings(), _stop_on_signals()
+    raid = open_raid(found.kafka, found.world, _wall_us(), days, cards_per_day)
+    chosen = found.world.speed if speed is None else parse_speed(speed)
+    typer.echo(f"the thief begins at {_date(raid.hacker.from_us)}; Ctrl-C ends it with its report")
+    raid.run(TimeLapse(raid.hacker.from_us, chosen, _wall_us), stop)
+    report = report_on(raid.hacker)
+    path = (
+        checkout_root() / ".fraud" / "reports" / f"hacker-{raid.hacker.from_us // 1_000_000}.json"
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(orjson.dumps(report.as_json(), option=orjson.OPT_INDENT_2))
+    for line in (*report.lines(), f"written: {path}"):
+        typer.echo(line)
+
+
+def _stop_on_signals() -> Event:
+    """A stop that Ctrl-C and SIGTERM set."""
+    from producer.publisher import new_stop
+
+    stop = new_stop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
 def _pace(run: Run, time_lapse: bool, speed: str | None, rate: float | None) -> Pace:
     from contracts.errors import SettingsError
     from producer.pace import SteadyRate, TimeLapse, parse_speed
@@ -93,14 +142,12 @@ def _run() -> Iterator[Run]:
 
     from producer.lock import sole_publisher
     from producer.progress import open_view
-    from producer.publisher import new_stop, open_publisher
+    from producer.publisher import open_publisher
     from producer.run import Run, world_of
 
     gc.set_threshold(200_000)  # records are no cycles: looking for some costs a quarter of the time
     kafka, world = settings().kafka, settings().world
-    stop = new_stop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    stop = _stop_on_signals()
     with sole_publisher(checkout_root() / ".fraud" / "run" / "producer.lock"):
         spec = world_of(kafka, world, _wall_us())
         view = open_view(Console())

@@ -55,9 +55,12 @@ class TimeLapse:
 
     def due(self, times_us: Sequence[int]) -> int:
         """Those up to what the world's clock shows."""
+        return bisect_right(times_us, self.world_us())
+
+    def world_us(self) -> int:
+        """What the world's clock shows."""
         now_us = self.wall()
-        world_us = int(self.from_us + (now_us - self.began_us) * self.speed)
-        return bisect_right(times_us, min(world_us, now_us))
+        return min(int(self.from_us + (now_us - self.began_us) * self.speed), now_us)
 
     def seconds_until(self, time_us: int) -> float:
         """Seconds until the world's clock shows `time_us`."""

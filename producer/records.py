@@ -1,6 +1,6 @@
 """World days as Kafka records: keys, JSON values and record timestamps, in the order of sending."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from operator import attrgetter
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from contracts.messages import SCHEMA_VERSION
 from contracts.settings import KafkaSettings
 from producer.cardholders import prefix_text
 from producer.categories import CATEGORIES
-from producer.day import CHANNEL_NAMES, NO_DEVICE, NO_PREFIX, ONLINE_CHANNEL, Day
+from producer.day import CHANNEL_NAMES, NO_DEVICE, NO_PREFIX, ONLINE_CHANNEL, Day, Purchases
 from producer.delays import SOURCES
 from producer.disputes import Labels
 from producer.markets import MARKETS
@@ -57,26 +57,37 @@ class Writer:
 
     def transactions(self, day: Day) -> Iterator[Record]:
         """The day's transactions in time order."""
-        topic, columns = self._kafka.topic, day.purchases
-        absent = dict.fromkeys(MARKETS[self._world.spec.preset].absent)
-        stem = f"{self._world.spec.fingerprint}-{day.number:05d}-"
+        ids = (self._world.transaction_id(day.number, row) for row in range(len(day)))
+        sequences = ((day.number, row) for row in range(len(day)))
+        return self.render(day.purchases, self._cards(day), ids, sequences)
+
+    def render(
+        self,
+        purchases: Purchases,
+        cards: list[str],
+        ids: Iterable[str],
+        sequences: Iterable[tuple[int, int]],
+    ) -> Iterator[Record]:
+        """Purchases as transaction records, in the order given."""
+        topic, absent = self._kafka.topic, MARKETS[self._world.spec.preset].absent
         rows = zip(
-            range(len(day)),
-            self._cards(day),
-            columns.event_us.tolist(),
-            map(self._shops.__getitem__, columns.merchant.tolist()),
-            columns.amount_minor.tolist(),
-            columns.channel.tolist(),
-            map(_PLACES.__getitem__, columns.city.tolist()),
-            map(self._device, columns.device.tolist()),
-            map(self._prefix, columns.prefix.tolist()),
+            ids,
+            sequences,
+            cards,
+            purchases.event_us.tolist(),
+            map(self._shops.__getitem__, purchases.merchant.tolist()),
+            purchases.amount_minor.tolist(),
+            purchases.channel.tolist(),
+            map(_PLACES.__getitem__, purchases.city.tolist()),
+            map(self._device, purchases.device.tolist()),
+            map(self._prefix, purchases.prefix.tolist()),
             strict=True,
         )
-        for row, card, event_us, shop, amount, channel, place, device, prefix in rows:
+        for name, sequence, card, event_us, shop, amount, channel, place, device, prefix in rows:
             is_remote = channel == ONLINE_CHANNEL
             value: dict[str, object] = {
                 "schema_version": SCHEMA_VERSION,
-                "transaction_id": f"{stem}{row:07d}",
+                "transaction_id": name,
                 "event_time": event_us,
                 "card_id": card,
                 "merchant_id": shop[0],
@@ -92,8 +103,8 @@ class Writer:
                 "ip_prefix": prefix,
             }
             if absent:
-                value |= absent
-            yield Record(topic, card, orjson.dumps(value), event_us, (day.number, row), "", True)
+                value |= dict.fromkeys(absent)
+            yield Record(topic, card, orjson.dumps(value), event_us, sequence, "", True)
 
     def labels(self, labels: Labels) -> Iterator[Record]:
         """Label records in time order."""

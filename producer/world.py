@@ -44,7 +44,7 @@ class World:
         if frauds is not None:
             label_us[len(honest) :], source[len(honest) :] = frauds.label_us, frauds.source
         order = np.lexsort((everything.account, everything.event_us))
-        day = Day(number, everything.take(order), self._generations(everything.take(order), number))
+        day = Day(number, everything.take(order), self.generations(everything.take(order), number))
         self._labels[number] = labels_of(self.spec, day, label_us[order], source[order])
         return day
 
@@ -102,8 +102,8 @@ class World:
                 keep &= ~_waiting(honest, block)
         return honest.take(keep)
 
-    def _generations(self, purchases: Purchases, number: int) -> NDArray[np.int64]:
-        """How many cards of each row's account were blocked before it."""
+    def generations(self, purchases: Purchases, number: int) -> NDArray[np.int64]:
+        """How many cards of each row's account were blocked before it, on world day `number`."""
         start = self.spec.start_us + number * DAY_US
         issued = np.zeros(self.spec.cards, dtype=np.int64)
         today = []
