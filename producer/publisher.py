@@ -148,7 +148,6 @@ def open_publisher(kafka: KafkaSettings, *, stall_seconds: float = 60.0) -> Publ
             "queue.buffering.max.messages": QUEUE_RECORDS,
             "queue.buffering.max.kbytes": 65_536,
             "batch.num.messages": 10_000,
-            "log_level": 3,
         },
     )
     return Publisher(client, stall_seconds=stall_seconds)
