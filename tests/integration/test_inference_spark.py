@@ -75,7 +75,7 @@ def kill_group(process: subprocess.Popen[bytes]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
     except ProcessLookupError:
         return
-    process.wait(30)
+    process.wait(120)
 
 
 def expected_sources(settings: Settings) -> set[tuple[int, int]]:

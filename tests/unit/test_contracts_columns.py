@@ -211,3 +211,10 @@ def test_source_columns_stand_before_the_transaction() -> None:
     first = event.to_pylist()[0]
     assert list(first)[:4] == ["partition", "offset", "timestamp_us", "schema_version"]
     assert (first["partition"], first["offset"], first["timestamp_us"]) == (3, 17, 5)
+
+
+@pytest.mark.parametrize("name", tuple(GOOD))
+def test_every_odd_value_in_every_field_is_judged_as_alone(name: str) -> None:
+    """One odd field in a record that is otherwise good, each among good neighbours."""
+    for value in ODD_VALUES:
+        assert_as_alone(padded([encoded(**{name: value})]))
