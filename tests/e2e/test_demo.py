@@ -50,6 +50,13 @@ class RunningDemo:
         """Press Ctrl-C: a demo without an end of its own then checks and stops."""
         self._process.send_signal(signal.SIGINT)
 
+    def __enter__(self) -> "RunningDemo":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+
     def finish(self, timeout_seconds: float) -> dict[str, object]:
         """Wait for the end; the summary of a demo whose every check held."""
         output, _ = self._process.communicate(timeout=timeout_seconds)
@@ -75,18 +82,19 @@ def kill_and_await(checkout: Checkout, name: str) -> None:
 
 def test_the_demo_survives_the_death_of_every_service(checkout: Checkout) -> None:
     """With each service killed -9 in turn while it streams, every check of the demo still holds."""
-    demo = RunningDemo(checkout)
-    await_condition(lambda: demo.has_said("first live decision"), "the demo streams", 400)
-    for name in (*SERVICES, *STREAMING):
-        kill_and_await(checkout, name)
-    demo.interrupt()
-    summary = demo.finish(200)
+    with RunningDemo(checkout) as demo:
+        await_condition(lambda: demo.has_said("first live decision"), "the demo streams", 400)
+        for name in (*SERVICES, *STREAMING):
+            kill_and_await(checkout, name)
+        demo.interrupt()
+        summary = demo.finish(200)
     assert summary["ok"] is True
     assert strays(checkout.layout) == []
 
 
 def test_a_second_demo_goes_on_from_the_first(checkout: Checkout) -> None:
     """On the first demo's data the second one holds every check and leaves no process."""
-    summary = RunningDemo(checkout, "--seconds", "10").finish(500)
+    with RunningDemo(checkout, "--seconds", "10") as demo:
+        summary = demo.finish(500)
     assert summary["ok"] is True
     assert strays(checkout.layout) == []
