@@ -85,13 +85,17 @@ SAME_DEVICE, SAME_COUNTRY, SAME_CATEGORY, IS_OLD, HAS_PLACE = 8, 16, 32, 64, 128
 
 
 @kernel
-def marks_of(memory: Ints, j: int, before: int, clock: int) -> Integer:
-    """What is left out of a packed event; the low bits are its remembered flags."""
+def marks_of(memory: Ints, j: int, before: int, twin: int, clock: int) -> Integer:
+    """What is left out of a packed event; the low bits are its remembered flags.
+
+    Device and country are left out when they are those of the event before, the category when it is
+    that of `twin`: the event before at this merchant, or else simply the event before.
+    """
     marks: Integer = memory[layout.M_FLAGS, j]
     if before >= 0:
         marks |= SAME_DEVICE * (memory[layout.M_DEVICE, j] == memory[layout.M_DEVICE, before])
         marks |= SAME_COUNTRY * (memory[layout.M_COUNTRY, j] == memory[layout.M_COUNTRY, before])
-        marks |= SAME_CATEGORY * (memory[layout.M_CATEGORY, j] == memory[layout.M_CATEGORY, before])
+        marks |= SAME_CATEGORY * (memory[layout.M_CATEGORY, j] == memory[layout.M_CATEGORY, twin])
     age = clock - memory[layout.M_TIME, j]
     if age >= layout.LONGEST_WINDOW + layout.LATENESS:
         return marks | IS_OLD
@@ -101,20 +105,41 @@ def marks_of(memory: Ints, j: int, before: int, clock: int) -> Integer:
 
 
 @kernel
+def twins(memory: Ints, start: int, end: int) -> Ints:
+    """How far back the event before at the same merchant is; 0 for none."""
+    back = np.zeros(end - start, dtype=np.int64)
+    for j in range(start, end):
+        following = memory[layout.M_NEXT_MERCHANT, j]
+        if following < end:
+            back[following - start] = following - j
+    return back
+
+
+@kernel
+def put_time(data: Bytes, at: int, time: Integer, previous: Integer, is_old: Integer) -> int:
+    """Write the time since the event before, of old events in hours."""
+    return put_varint(data, at, (time - previous) // layout.HOUR if is_old else time - previous)
+
+
+@kernel
 def put_memory(data: Bytes, at: int, memory: Ints, start: int, end: int) -> int:
     """Write the remembered events; amounts and places that no window can reach are left out."""
     clock = memory[layout.M_TIME, end - 1] if end > start else 0
+    back = twins(memory, start, end)
     previous: Integer = 0
     for j in range(start, end):
-        marks = marks_of(memory, j, j - 1 if j > start else -1, clock)
+        twin = j - max(back[j - start], 1)
+        marks = marks_of(memory, j, j - 1 if j > start else -1, twin, clock)
         time = memory[layout.M_TIME, j]
         if marks & IS_OLD:
             time -= time % layout.HOUR
         data[at] = marks
-        at = put_varint(data, at + 1, time - previous)
+        at = put_time(data, at + 1, time, previous, marks & IS_OLD)
         previous = time
         at = put_fixed(data, at, memory[layout.M_ID, j], HASH_BYTES)
-        at = put_fixed(data, at, memory[layout.M_MERCHANT, j], HASH_BYTES)
+        at = put_varint(data, at, back[j - start])
+        if back[j - start] == 0:
+            at = put_fixed(data, at, memory[layout.M_MERCHANT, j], HASH_BYTES)
         if not marks & SAME_DEVICE:
             at = put_fixed(data, at, memory[layout.M_DEVICE, j], HASH_BYTES)
         if not marks & SAME_COUNTRY:
@@ -136,31 +161,45 @@ def get_memory(data: Bytes, at: int, count: int, memory: Ints) -> int:
     for j in range(count):
         marks = np.int64(data[at])
         step, at = get_varint(data, at + 1)
-        time += step
+        time += step * layout.HOUR if marks & IS_OLD else step
         memory[layout.M_TIME, j] = time
         memory[layout.M_FLAGS, j] = marks & layout.REMEMBERED_FLAGS
         memory[layout.M_ID, j], at = get_fixed(data, at, HASH_BYTES)
-        memory[layout.M_MERCHANT, j], at = get_fixed(data, at, HASH_BYTES)
-        memory[layout.M_AMOUNT, j] = 0
-        memory[layout.M_LATITUDE, j] = layout.MISSING
-        memory[layout.M_LONGITUDE, j] = layout.MISSING
-        if marks & SAME_DEVICE:
-            memory[layout.M_DEVICE, j] = memory[layout.M_DEVICE, j - 1]
+        back, at = get_varint(data, at)
+        twin = j - max(back, 1)
+        if back == 0:
+            memory[layout.M_MERCHANT, j], at = get_fixed(data, at, HASH_BYTES)
         else:
-            memory[layout.M_DEVICE, j], at = get_fixed(data, at, HASH_BYTES)
-        if marks & SAME_COUNTRY:
-            memory[layout.M_COUNTRY, j] = memory[layout.M_COUNTRY, j - 1]
-        else:
-            memory[layout.M_COUNTRY, j], at = get_varint(data, at)
-        if marks & SAME_CATEGORY:
-            memory[layout.M_CATEGORY, j] = memory[layout.M_CATEGORY, j - 1]
-        else:
-            memory[layout.M_CATEGORY, j], at = get_varint(data, at)
-        if not marks & IS_OLD:
-            memory[layout.M_AMOUNT, j], at = get_signed(data, at)
-        if marks & HAS_PLACE:
-            memory[layout.M_LATITUDE, j], at = get_signed(data, at)
-            memory[layout.M_LONGITUDE, j], at = get_signed(data, at)
+            memory[layout.M_MERCHANT, j] = memory[layout.M_MERCHANT, twin]
+        at = get_description(data, at, j, twin, marks, memory)
+    return at
+
+
+@kernel
+def get_description(
+    data: Bytes, at: int, j: int, twin: Integer, marks: Integer, memory: Ints
+) -> int:
+    """Read device, country, category, amount and place of event `j`."""
+    memory[layout.M_AMOUNT, j] = 0
+    memory[layout.M_LATITUDE, j] = layout.MISSING
+    memory[layout.M_LONGITUDE, j] = layout.MISSING
+    if marks & SAME_DEVICE:
+        memory[layout.M_DEVICE, j] = memory[layout.M_DEVICE, j - 1]
+    else:
+        memory[layout.M_DEVICE, j], at = get_fixed(data, at, HASH_BYTES)
+    if marks & SAME_COUNTRY:
+        memory[layout.M_COUNTRY, j] = memory[layout.M_COUNTRY, j - 1]
+    else:
+        memory[layout.M_COUNTRY, j], at = get_varint(data, at)
+    if marks & SAME_CATEGORY:
+        memory[layout.M_CATEGORY, j] = memory[layout.M_CATEGORY, twin]
+    else:
+        memory[layout.M_CATEGORY, j], at = get_varint(data, at)
+    if not marks & IS_OLD:
+        memory[layout.M_AMOUNT, j], at = get_signed(data, at)
+    if marks & HAS_PLACE:
+        memory[layout.M_LATITUDE, j], at = get_signed(data, at)
+        memory[layout.M_LONGITUDE, j], at = get_signed(data, at)
     return at
 
 

@@ -1,7 +1,7 @@
 """A card's stored state: a base below the committed offset, and the events after it.
 
 Bytes: last offset (8, most significant first, so that a store can compare two states without
-reading them), checksum (4), layout version (1), then as variable-length integers the base's last
+reading them), checksum (4), version (1), then as variable-length integers the base's last
 offset + 1, the number of tail events, the count of events lost to the cap, the number of
 remembered events; then remembered events and tail events.
 The features at any offset from the committed one on can be computed again from it.
@@ -38,6 +38,9 @@ Compute = tuple[Ints, Ints, Ints, Ints, Floats, Ints]
 OK, AHEAD, FOREIGN, DAMAGED = 0, 1, 2, 3
 """Outcomes: fine; the state holds more than may be replayed; another layout; wrong checksum."""
 
+STATE_VERSION = 2
+"""Of the bytes alone: states of another version are rebuilt, features stay the same."""
+
 OFFSET_BYTES, CHECKSUM_BYTES = 8, 4
 FIXED_BYTES = OFFSET_BYTES + CHECKSUM_BYTES + 1
 HEADER_BYTES = FIXED_BYTES + 40
@@ -55,7 +58,7 @@ def seal(data: Bytes, start: int, end: int, last: int) -> None:
     """Write the fixed part of the state in data[start:end]."""
     at = put_fixed(data, start, last, OFFSET_BYTES)
     at = put_fixed(data, at, checksum(data, start, end), CHECKSUM_BYTES)
-    data[at] = layout.LAYOUT_VERSION
+    data[at] = STATE_VERSION
 
 
 @kernel
@@ -63,7 +66,7 @@ def inspect(data: Bytes, start: int, end: int) -> int:
     """Is the state in data[start:end] one that this code wrote, whole?"""
     if end - start < FIXED_BYTES:
         return DAMAGED
-    if data[start + FIXED_BYTES - 1] != layout.LAYOUT_VERSION:
+    if data[start + FIXED_BYTES - 1] != STATE_VERSION:
         return FOREIGN
     written, _ = get_fixed(data, start + OFFSET_BYTES, CHECKSUM_BYTES)
     return OK if written == checksum(data, start, end) else DAMAGED
