@@ -1,13 +1,7 @@
 """The Spark job on a real Kafka and Redis: exactly-once effect, hot swap, equality of paths."""
 
-import os
-import signal
-import subprocess
-import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import orjson
@@ -22,6 +16,7 @@ from inference_rig import (
     register_model,
     rejected_sources,
 )
+from stream_process import EARLIEST, kill_group, stream
 
 from contracts.kafka import full_ranges, make_reader, read_range
 from contracts.settings import Settings, load_settings
@@ -29,7 +24,6 @@ from inference.decisions import FirstDecisions, read_decisions
 from inference.direct import DirectOptions, run_direct
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1800)]
-EARLIEST = '{"0": 0, "1": 0, "2": 0, "3": 0}'
 
 
 @pytest.fixture
@@ -42,40 +36,6 @@ def home(tmp_path: Path, kafka_settings: Settings, redis_url: str) -> Path:
 def settings(home: Path) -> Settings:
     """The settings of that home."""
     return load_settings(home, environ={})
-
-
-@contextmanager
-def stream(home: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
-    """`fraud stream …` in its own process group, stopped at the end."""
-    command = [str(Path(sys.executable).parent / "fraud"), "stream", *options]
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith("FRAUD_")
-    } | {"FRAUD_HOME": str(home)}
-    with (home / "stream.log").open("ab") as log:
-        process = subprocess.Popen(
-            command, stdout=log, stderr=log, env=environment, start_new_session=True
-        )
-        try:
-            yield process
-        finally:
-            end(process)
-
-
-def end(process: subprocess.Popen[bytes]) -> None:
-    """Ask for a stop, then kill whatever is left of the group."""
-    process.terminate()
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(30)
-    kill_group(process)
-
-
-def kill_group(process: subprocess.Popen[bytes]) -> None:
-    """Kill -9 of driver, JVM and Python workers at once."""
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
-    process.wait(120)
 
 
 def expected_sources(settings: Settings) -> set[tuple[int, int]]:
