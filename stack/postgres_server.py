@@ -23,6 +23,8 @@ SETTINGS = {
     "unix_socket_directories": "",
     "max_connections": "100",
     "shared_buffers": "64MB",
+    # After a kill only what came since the last checkpoint is replayed.
+    "checkpoint_timeout": "30s",
     "log_checkpoints": "off",
     "logging_collector": "off",
 }
