@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 ARGS ?=
 
-.PHONY: help install demo test unit lint up down status clean
+.PHONY: help install demo test unit chaos lint up down status clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -27,6 +27,9 @@ test: install ## Lint, types, unit, integration and end-to-end tests
 
 unit: install ## Unit tests alone
 	@$(BIN)/pytest tests/unit $(ARGS)
+
+chaos: install ## The demo with every service killed in turn
+	@$(BIN)/pytest -m chaos $(ARGS)
 
 lint: install ## Style, types and the arrows between rooms
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports

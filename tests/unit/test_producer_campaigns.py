@@ -170,7 +170,7 @@ def test_mule_wallets_pass_similar_sums_on_to_the_same_few(scene: Scene) -> None
 def test_presets_pay_their_own_way_and_lack_fields(
     preset: str, absent: set[str], channel: str
 ) -> None:
-    """Crypto is online without places, cash comes from machines without devices; both are robbed."""
+    """Crypto is online without places, cash comes from machines; both are robbed."""
     world = World(replace(SPEC, preset=preset))
     records = [r for day in range(9) for r in Writer(world, KAFKA).transactions(world.day(day))]
     rows = [orjson.loads(record.value) for record in records]
