@@ -39,7 +39,6 @@ def _on_demand(context: Context) -> tuple[Service, ...]:
     fraud = str(environment_bin() / "fraud")
     commands = {
         "producer": ("produce", "normal", "--time-lapse"),
-        "tiles": ("tiles",),
         "stream": ("stream", "run"),
     }
     urls = {"stream": f"http://127.0.0.1:{context.settings.spark.ui_port}"}

@@ -50,7 +50,7 @@ class Phase:
             left = elapsed * (1 - self.fraction) / self.fraction
         else:
             left = self._expected_seconds - elapsed
-        return f", about {left:.0f} s left" if left >= 1 else ", nearly there"
+        return f", about {left:.0f} s left" if left >= 1 else ", longer than usual"
 
 
 class Phases:
