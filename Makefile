@@ -28,7 +28,7 @@ test: install ## Lint, types, unit, integration and end-to-end tests
 unit: install ## Unit tests alone
 	@$(BIN)/pytest tests/unit $(ARGS)
 
-chaos: install ## The demo with every service killed in turn
+chaos: install ## Kill parts of the stream and every service of a running demo
 	@$(BIN)/pytest -m chaos $(ARGS)
 
 lint: install ## Style, types and the arrows between rooms

@@ -28,7 +28,7 @@ from inference.decisions import FirstDecisions, read_decisions
 from inference.direct import DirectOptions, run_direct
 from inference.explain import tell
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.integration, pytest.mark.chaos, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture

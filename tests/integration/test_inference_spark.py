@@ -23,7 +23,7 @@ from contracts.settings import Settings, load_settings
 from inference.decisions import FirstDecisions, read_decisions
 from inference.direct import DirectOptions, run_direct
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.integration, pytest.mark.chaos, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture
