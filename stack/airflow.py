@@ -71,7 +71,8 @@ def configuration(context: Context) -> dict[str, dict[str, str]]:
         "api_auth": {"jwt_secret": secrets["AIRFLOW_JWT_SECRET"]},
         "dag_processor": {
             "refresh_interval": "10",
-            "min_file_process_interval": "10",
+            # Parsing every file every ten seconds would keep half a core busy for nothing.
+            "min_file_process_interval": "120",
             "parsing_processes": "1",
         },
         "logging": {"base_log_folder": str(layout.logs / "airflow")},
