@@ -80,7 +80,7 @@ def train_arm(settings: Settings, table_uri: str, arm: Arm, parent_run_id: str) 
     run_id = start_child(client, parent_run_id, arm.name)
     try:
         metrics = _fit_and_log(client, run_id, table, arm, settings.learning.seed)
-    except BaseException:
+    except BaseException:  # a killed task too must not leave a run that looks alive
         client.set_terminated(run_id, "FAILED")
         raise
     client.set_terminated(run_id, "FINISHED")

@@ -101,7 +101,7 @@ def _start_afresh(layout: Layout, reporter: Reporter) -> Context:
     try:
         supervision.launch(context)
         run_steps(plan(context, connect(context)), reporter)
-    except BaseException:
+    except BaseException:  # Ctrl-C too must leave no process
         with uninterrupted():
             end_everything(context)
         raise

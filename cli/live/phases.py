@@ -70,7 +70,7 @@ class Phases:
         try:
             with self._shown(phase):
                 yield phase
-        except BaseException:
+        except BaseException:  # Ctrl-C too must show that the phase did not end well
             self._finish(phase, "[red]✗[/]")
             raise
         self._finish(phase, "[green]✓[/]")
