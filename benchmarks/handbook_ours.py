@@ -12,12 +12,14 @@ DELAY = DELAY_DAYS * DAY
 NEVER = 90.0
 ALWAYS = 399 * DAY
 LARGE_RATIO = 2.5
+PLAIN_RATIO = 2.0
 
 
 def our_features(rows: Transactions) -> tuple[Floats, list[str]]:
     """The published features and ours, side by side."""
     values, names = published_features(rows)
-    columns = _terminal_spells(rows) | _customer_scale(rows) | _rhythm(rows)
+    scale = _customer_scale(rows)
+    columns = _terminal_spells(rows, scale["customer_own_ratio"]) | scale | _rhythm(rows)
     return np.column_stack([values, *columns.values()]), [*names, *columns]
 
 
@@ -27,12 +29,23 @@ def _last_where(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
     return np.maximum.accumulate(marked)
 
 
-def _terminal_spells(rows: Transactions) -> dict[str, Floats]:
-    """A compromised terminal turns every payment into a fraud for some weeks, seen a week late."""
+def _terminal_spells(rows: Transactions, own_ratio: Floats) -> dict[str, Floats]:
+    """A compromised terminal turns every payment into a fraud for some weeks, seen a week late.
+
+    A fraud of an amount that is usual for the customer (*plain*) points to the terminal; one of an
+    unusual amount may be the customer's own story.
+    """
     past = history(rows.terminal, rows.seconds)
     time, fraud = past.take(rows.seconds.astype(float)), past.take(rows.fraud.astype(float))
+    plain = fraud * (past.take(own_ratio) < PLAIN_RATIO)
     columns = _known_counts(past, fraud)
     columns |= _known_spell(past, time, fraud == 1)
+    columns |= {
+        f"plain_{name}": column for name, column in _known_spell(past, time, plain == 1).items()
+    }
+    for days in (7, 14, 28):
+        window = DELAY + days * DAY
+        columns[f"plain_{days}d"] = past.totals(plain, window) - past.totals(plain, DELAY)
     return {f"terminal_{name}": past.restore(column) for name, column in columns.items()}
 
 
@@ -69,16 +82,28 @@ def _customer_scale(rows: Transactions) -> dict[str, Floats]:
     past = history(rows.customer, rows.seconds)
     amount = past.take(rows.amount)
     ratio, columns = _against_own(past, amount)
-    large = (ratio > LARGE_RATIO).astype(float)
+    own = amount / _usual(past, amount, ratio)
+    columns["own_ratio"] = own
+    large = (own > LARGE_RATIO).astype(float)
+    excess = np.clip(np.nan_to_num(own) - 1.0, -0.5, 6.0)
     for days in (1, 3, 7, 14):
         columns[f"large_{days}d"] = past.totals(large, days * DAY) - large
         top = past.totals(amount * large, days * DAY) - amount * large
         columns[f"large_sum_{days}d"] = top
+        columns[f"excess_{days}d"] = past.totals(excess, days * DAY) - excess
     fraud = past.take(rows.fraud.astype(float))
     for days in (7, 28):
         window = DELAY + days * DAY
         columns[f"frauds_{days}d"] = past.totals(fraud, window) - past.totals(fraud, DELAY)
     return {f"customer_{name}": past.restore(column) for name, column in columns.items()}
+
+
+def _usual(past: History, amount: Floats, ratio: Floats) -> Floats:
+    """Mean of the customer's earlier amounts without those that stood out when they came."""
+    usual = (~(ratio > LARGE_RATIO)).astype(float)
+    total = past.totals(amount * usual, ALWAYS) - amount * usual
+    count = past.totals(usual, ALWAYS) - usual
+    return np.divide(total, count, out=np.full(len(amount), np.nan), where=count > 0)
 
 
 def _against_own(past: History, amount: Floats) -> tuple[Floats, dict[str, Floats]]:

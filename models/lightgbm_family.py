@@ -1,4 +1,4 @@
-"""LightGBM's boosted trees and its random forest, kept as LightGBM's own text."""
+"""LightGBM's boosted trees, kept as LightGBM's own text."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,19 +27,6 @@ BOOSTED: Mapping[str, Any] = {
     "lambda_l2": 2.0,
     "rounds": 200,
     "patience": 25,
-}
-FOREST: Mapping[str, Any] = {
-    "objective": "binary",
-    "metric": "average_precision",
-    "boosting": "rf",
-    "num_leaves": 127,
-    "max_bin": 255,
-    "min_data_in_leaf": 10,
-    "feature_fraction_bynode": 0.3,
-    "bagging_fraction": 0.632,
-    "bagging_freq": 1,
-    "rounds": 100,
-    "patience": 0,
 }
 
 

@@ -9,6 +9,7 @@ import xgboost
 from numpy.typing import NDArray
 
 from contracts.errors import BundleError
+from models.forest_family import ForestPredictor
 from models.lightgbm_family import LightgbmPredictor
 from models.neural_family import NeuralPredictor
 from models.preprocess import Floats, Preprocess, preprocess_from
@@ -138,6 +139,8 @@ def load_predictor(folder: Path) -> Predictor:
         return XgboostPredictor.load(folder, prepare)
     if header["family"] == "lightgbm":
         return LightgbmPredictor.load(folder, prepare)
+    if header["family"] == "random_forest":
+        return ForestPredictor.load(folder, prepare)
     if header["family"] == "neural_net" and prepare is not None:
         return NeuralPredictor.load(folder, prepare)
     if header["family"] == "logistic_regression" and prepare is not None:

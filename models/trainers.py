@@ -9,7 +9,7 @@ import xgboost
 from numpy.typing import NDArray
 
 from models.arms import Family
-from models.lightgbm_family import BOOSTED, FOREST, LightgbmPredictor
+from models.lightgbm_family import BOOSTED, LightgbmPredictor
 from models.neural_family import HIDDEN, STEP_SCALE, NeuralPredictor
 from models.predictors import LinearPredictor, Predictor, XgboostPredictor
 from models.preprocess import Floats, Preprocess
@@ -78,6 +78,14 @@ XGBOOST_DEFAULTS: Mapping[str, Any] = {
     "patience": 20,
 }
 
+FOREST_DEFAULTS: Mapping[str, Any] = {
+    "n_estimators": 100,
+    "max_depth": 14,
+    "min_samples_leaf": 5,
+    "max_features": "sqrt",
+    "max_samples": 0.5,
+}
+
 
 def _fit_xgboost(task: Task) -> Fitted:
     settings = dict(XGBOOST_DEFAULTS) | dict(task.params)
@@ -113,18 +121,23 @@ def _quantile_matrix(
     )
 
 
-def _fit_lightgbm(task: Task) -> Fitted:
-    return _fit_trees(task, BOOSTED)
-
-
 def _fit_forest(task: Task) -> Fitted:
-    return _fit_trees(task, FOREST)
+    from sklearn.ensemble import RandomForestClassifier
+
+    from models.forest_family import ForestPredictor, booster_of
+
+    params = dict(FOREST_DEFAULTS) | dict(task.params)
+    for name in ("n_estimators", "max_depth", "min_samples_leaf"):
+        params[name] = int(params[name])
+    forest = RandomForestClassifier(**params, n_jobs=FIT_THREADS, random_state=task.seed)
+    forest.fit(task.train.values, task.train.target, sample_weight=task.train.weight)
+    return Fitted(ForestPredictor(booster_of(forest), task.prepare), params)
 
 
-def _fit_trees(task: Task, defaults: Mapping[str, Any]) -> Fitted:
+def _fit_lightgbm(task: Task) -> Fitted:
     import lightgbm
 
-    settings = dict(defaults) | dict(task.params)
+    settings = dict(BOOSTED) | dict(task.params)
     rounds, patience = int(settings.pop("rounds")), int(settings.pop("patience"))
     settings |= {
         "num_threads": FIT_THREADS,
@@ -136,9 +149,9 @@ def _fit_trees(task: Task, defaults: Mapping[str, Any]) -> Fitted:
     kept = {"params": {"verbose": -1}, "free_raw_data": True}
     train = lightgbm.Dataset(task.train.values, task.train.target, weight=task.train.weight, **kept)
     stop = train.create_valid(task.stop.values, task.stop.target, weight=task.stop.weight)
-    stopping = [lightgbm.early_stopping(patience, verbose=False)] if patience else []
-    booster = lightgbm.train(settings, train, rounds, valid_sets=[stop], callbacks=stopping)
-    used = {**settings, "rounds": rounds, "best_rounds": booster.best_iteration or rounds}
+    stopping = lightgbm.early_stopping(patience, verbose=False)
+    booster = lightgbm.train(settings, train, rounds, valid_sets=[stop], callbacks=[stopping])
+    used = {**settings, "rounds": rounds, "best_rounds": booster.best_iteration}
     return Fitted(LightgbmPredictor(booster, task.prepare), used)
 
 

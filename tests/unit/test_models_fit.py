@@ -31,7 +31,8 @@ def quick_arm(name: str) -> Arm:
     """The arm of that name, with few rounds and small batches."""
     learning = load_settings(CHECKOUT, environ={}).learning
     arm = make_arm(name, learning.model_copy(update={"epochs": 20, "batch_size": 64}))
-    few = {"rounds": 20} if arm.family in ("xgboost", "lightgbm", "random_forest") else {}
+    few = {"xgboost": {"rounds": 20}, "lightgbm": {"rounds": 20}}.get(arm.family, {})
+    few = {"n_estimators": 20} if arm.family == "random_forest" else few
     return Arm(arm.name, arm.family, arm.treatment, arm.ratio, {**arm.params, **few})
 
 
@@ -80,7 +81,7 @@ def test_contributions_name_the_feature_that_matters(name: str) -> None:
         assert int(np.abs(found).mean(axis=0).argmax()) == 0
 
 
-@pytest.mark.parametrize("name", ["xgboost", "xgboost_smote", "logistic_regression"])
+@pytest.mark.parametrize("name", ALL_ARMS)
 def test_fitting_twice_gives_the_same_bytes(name: str) -> None:
     """Same rows, same seed: byte-identical margins."""
     values = TABLE.of(Fold.TEST).values
