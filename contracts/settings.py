@@ -122,6 +122,8 @@ class LearningSettings(Section):
     epochs: Positive
     learning_rate: Annotated[float, Field(gt=0, le=1)]
     smote_ratio: Annotated[float, Field(gt=0, le=1)]
+    tuning_trials: Annotated[int, Field(ge=0, le=500)]
+    prequential_folds: Annotated[int, Field(ge=1, le=4)]
     seed: int
 
 

@@ -13,7 +13,7 @@ answer is retried; anything else fails at once and says why in its log.
 from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable, TriggerRule
 
 from plugins.assets import MATURED_LABELS
-from plugins.forms import arms_param, choice_param, days_param, text_param
+from plugins.forms import arms_param, choice_param, days_param, text_param, whole_param
 from plugins.operators.approval import promotion_approval
 from plugins.operators.learning import (
     SelectAndRegisterOperator,
@@ -53,6 +53,12 @@ with DAG(
         "train_days": days_param("Training (days)", "Length of the training fold."),
         "validation_days": days_param("Validation (days)", "Length of the validation fold.", 2),
         "test_days": days_param("Test (days)", "Length of the test fold."),
+        "tuning_trials": whole_param(
+            "Tuning trials", "Settings that the tuner tries per arm; 0 tries none.", 0, 500
+        ),
+        "prequential_folds": whole_param(
+            "Prequential folds", "4 compares the arms on three earlier folds as well.", 1, 4
+        ),
         "reference": text_param(
             "Snapshot reference",
             "An earlier run's id trains again from its snapshot. Empty: a new snapshot.",

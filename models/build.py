@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -89,18 +89,45 @@ def build_training_table(
     objects = open_objects(settings.object_store)
     plan = plan or platform_features()
     manifest = load_manifest(settings, manifest_uri)
-    key = _table_key(manifest, settings.learning, plan)
-    if objects.get(f"{key}/table.json") is not None:
-        return objects.uri(f"{key}/table.json")
-    return store_table(objects, make_table(settings, objects, manifest, plan, key))
+    steps_back = range(settings.learning.prequential_folds - 1, -1, -1)
+    earlier: list[str] = []
+    for back in steps_back:
+        earlier.append(_one_table(settings, objects, manifest, plan, back, tuple(earlier)))
+    return earlier[-1]
 
 
-def _table_key(manifest: SnapshotManifest, learning: LearningSettings, plan: FeaturePlan) -> str:
+def _one_table(
+    settings: Settings,
+    objects: Objects,
+    manifest: SnapshotManifest,
+    plan: FeaturePlan,
+    back: int,
+    earlier: tuple[str, ...],
+) -> str:
+    """The table as of `back` test lengths ago; the newest one names the earlier ones."""
+    known = earlier if back == 0 else ()
+    key = _table_key(manifest, settings.learning, plan, back, known)
+    if objects.get(f"{key}/table.json") is None:
+        table = make_table(settings, objects, manifest, plan, key, back)
+        notes = table.description.notes | {"earlier_tables": list(known)}
+        described = replace(table.description, notes=notes)
+        store_table(objects, replace(table, description=described))
+    return objects.uri(f"{key}/table.json")
+
+
+def _table_key(
+    manifest: SnapshotManifest,
+    learning: LearningSettings,
+    plan: FeaturePlan,
+    back: int,
+    earlier: tuple[str, ...],
+) -> str:
     chosen = {
         name: getattr(learning, name)
         for name in ("maturity_days", "train_days", "validation_days", "test_days")
     }
-    body = json.dumps([manifest.content_hash, plan.hash, chosen], sort_keys=True)
+    parts = [manifest.content_hash, plan.hash, chosen, back, earlier]
+    body = json.dumps(parts, sort_keys=True)
     return f"tables/{hashlib.sha256(body.encode()).hexdigest()[:24]}"
 
 
@@ -121,6 +148,7 @@ def make_table(
     manifest: SnapshotManifest,
     plan: FeaturePlan,
     key: str,
+    back: int = 0,
 ) -> TrainingTable:
     """The table itself; see `build_training_table`."""
     kafka = settings.kafka
@@ -137,18 +165,22 @@ def make_table(
         for topic in sorted({span.topic for span in manifest.ranges})
     }
     source = TableSource(key, manifest.uri, manifest.content_hash, ranges)
-    return assemble(records, settings.learning, plan, source)
+    return assemble(records, settings.learning, plan, source, back)
 
 
 def assemble(
-    records: Records, learning: LearningSettings, plan: FeaturePlan, source: TableSource
+    records: Records,
+    learning: LearningSettings,
+    plan: FeaturePlan,
+    source: TableSource,
+    back: int = 0,
 ) -> TrainingTable:
-    """Features, folds and knowledge of a history.
+    """Features, folds and knowledge of a history, or as it was `back` test lengths ago.
 
     Raises:
         TrainingError: no labels, one class only, too few frauds or too short a history.
     """
-    folds = _folds(records.events, learning)
+    folds = _folds(records.events, learning, back)
     features = plan.replay(records.events, records.labels)
     rows, fold, notes = _join(records, features, folds, learning.maturity_days * DAY_US)
     counts = _counts(rows, fold)
@@ -166,14 +198,14 @@ def _refuse_unreadable(part: SnapshotPart) -> None:
         )
 
 
-def _folds(events: pa.Table, learning: LearningSettings) -> Folds:
+def _folds(events: pa.Table, learning: LearningSettings, back: int) -> Folds:
     if len(events) == 0:
         raise TrainingError(
             "there are no transactions",
             remedy="Publish some first: `fraud produce backfill` or `fraud import`",
         )
     span = pc.min_max(events["timestamp_us"]).as_py()
-    return plan_folds(span["min"], span["max"], learning)
+    return plan_folds(span["min"], span["max"] - back * learning.test_days * DAY_US, learning)
 
 
 def _join(

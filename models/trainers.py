@@ -139,6 +139,8 @@ def _fit_lightgbm(task: Task) -> Fitted:
 
     settings = dict(BOOSTED) | dict(task.params)
     rounds, patience = int(settings.pop("rounds")), int(settings.pop("patience"))
+    for name in ("num_leaves", "max_bin", "min_data_in_leaf"):
+        settings[name] = int(settings[name])
     settings |= {
         "num_threads": FIT_THREADS,
         "seed": task.seed,

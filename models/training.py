@@ -1,5 +1,6 @@
 """Training as MLflow runs: a parent per training, a child per arm, a version at the end."""
 
+import logging
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from contracts.errors import TrainingError
-from contracts.settings import Settings
+from contracts.settings import LearningSettings, Settings
 from models.arms import Arm
 from models.bundle import GOLDEN_ROWS, save_bundle
 from models.evaluation import flat
@@ -32,11 +33,14 @@ from models.tracking import (
     start_run,
     tracking_client,
 )
-from models.trainers import Sample
+from models.trainers import Fitted, Sample
+from models.tuning import tune_arm
 
+_log = logging.getLogger(__name__)
 PREDICTOR_ARTIFACT = "predictor"
 REPORT_ARTIFACT = "report"
-SELECTION_METRIC = "select_ap"
+TUNING_ARTIFACT = "tuning.json"
+SELECTION_METRIC = "selection_ap"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,7 @@ def train_arm(settings: Settings, table_uri: str, arm: Arm, parent_run_id: str) 
     table = load_table(open_objects(settings.object_store), table_uri)
     run_id = start_child(client, parent_run_id, arm.name)
     try:
-        metrics = _fit_and_log(client, run_id, table, arm, settings.learning.seed)
+        metrics = _fit_and_log(client, run_id, table, arm, settings)
     except BaseException:  # a killed task too must not leave a run that looks alive
         client.set_terminated(run_id, "FAILED")
         raise
@@ -88,21 +92,59 @@ def train_arm(settings: Settings, table_uri: str, arm: Arm, parent_run_id: str) 
 
 
 def _fit_and_log(
-    client: Any, run_id: str, table: TrainingTable, arm: Arm, seed: int
+    client: Any, run_id: str, table: TrainingTable, arm: Arm, settings: Settings
 ) -> dict[str, float]:
-    train, select = table.of(Fold.TRAIN), table.of(Fold.SELECT)
-    fitted = fit_arm(
-        arm, _sample(train), _sample(select), categorical=categorical_columns(table), seed=seed
-    )
-    judging = select.judging()
-    found = ranking_metrics(judging, fitted.predictor.margin(judging.values))
-    metrics = {f"select_{name}": value for name, value in found.items()}
+    chosen = _tuned(client, run_id, table, arm, settings.learning)
+    fitted = _fit(chosen, table, settings.learning.seed)
+    metrics = {f"select_{name}": value for name, value in _ranked(fitted, table).items()}
+    earlier = _earlier_precision(settings, table, chosen)
+    metrics |= {f"select_ap_back_{back}": value for back, value in enumerate(earlier, start=1)}
+    metrics[SELECTION_METRIC] = float(np.mean([metrics["select_ap"], *earlier]))
     described = {"family": arm.family, "treatment": arm.treatment, "ratio": arm.ratio}
     log_values(client, run_id, described | fitted.params, metrics)
     with tempfile.TemporaryDirectory(prefix="fraud-arm-") as scratch:
         fitted.predictor.save(Path(scratch))
         log_folder(client, run_id, Path(scratch), PREDICTOR_ARTIFACT)
     return metrics
+
+
+def _tuned(
+    client: Any, run_id: str, table: TrainingTable, arm: Arm, learning: LearningSettings
+) -> Arm:
+    """The arm itself, or with the best of so many trials; they become the run's artifact."""
+    if learning.tuning_trials == 0:
+        return arm
+    tuned = tune_arm(
+        arm,
+        table.of(Fold.TRAIN),
+        table.of(Fold.SELECT),
+        categorical=categorical_columns(table),
+        seed=learning.seed,
+        trials=learning.tuning_trials,
+        say=_log.info,
+    )
+    client.log_dict(run_id, {"trials": list(tuned.trials)}, TUNING_ARTIFACT)
+    return tuned.arm
+
+
+def _earlier_precision(settings: Settings, table: TrainingTable, arm: Arm) -> list[float]:
+    """Average precision on the first half of validation of each earlier fold, newest first."""
+    objects, found = open_objects(settings.object_store), []
+    for uri in reversed(table.description.notes.get("earlier_tables", [])):
+        earlier = load_table(objects, uri)
+        found.append(_ranked(_fit(arm, earlier, settings.learning.seed), earlier)["ap"])
+    return found
+
+
+def _fit(arm: Arm, table: TrainingTable, seed: int) -> Fitted:
+    train, select = table.of(Fold.TRAIN), table.of(Fold.SELECT)
+    codes = categorical_columns(table)
+    return fit_arm(arm, _sample(train), _sample(select), categorical=codes, seed=seed)
+
+
+def _ranked(fitted: Fitted, table: TrainingTable) -> dict[str, float]:
+    judging = table.of(Fold.SELECT).judging()
+    return ranking_metrics(judging, fitted.predictor.margin(judging.values))
 
 
 def _sample(rows: Rows) -> Sample:

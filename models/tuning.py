@@ -63,7 +63,7 @@ SPACES: Mapping[Family, Mapping[str, Span]] = {
 
 @dataclass(frozen=True, slots=True)
 class Tuned:
-    """The arm with the best settings found, and every trial: settings and average precision."""
+    """The arm with the best settings found, and every trial, the arm's own settings first."""
 
     arm: Arm
     trials: tuple[dict[str, Any], ...]
@@ -79,7 +79,7 @@ def tune_arm(
     trials: int,
     say: Say,
 ) -> Tuned:
-    """Try the arm's own settings first, then `trials` - 1 others; the best on `select` wins.
+    """Measure the arm's own settings, then `trials` others; the best on `select` wins.
 
     The same rows, seed and count give the same settings: trials run one after the other, with
     Optuna's TPE sampler (Bergstra et al., 2011).
@@ -87,22 +87,25 @@ def tune_arm(
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    space, judging = SPACES[arm.family], select.judging()
+    judging = select.judging()
     samples = [Sample(rows.values, rows.target, rows.weight) for rows in (train, select)]
+    measured: list[dict[str, Any]] = []
 
-    def measure(trial: "optuna.Trial") -> float:
-        drawn = {name: span.draw(trial, name) for name, span in space.items()}
-        given = drawn if trial.number else {}
-        tried = replace(arm, params={**arm.params, **given})
+    def measure(settings: dict[str, float]) -> float:
+        tried = replace(arm, params={**arm.params, **settings})
         fitted = fit_arm(tried, *samples, categorical=categorical, seed=seed)
         ranking = rank(fitted.predictor.margin(judging.values))
         found = average_precision(ranking, judging.target, judging.weight)
-        trial.set_user_attr("given", given)
-        say(f"{arm.name}, trial {trial.number + 1} of {trials}: {found:.4f} {given}")
+        measured.append({"ap": found, "settings": settings})
+        say(f"{arm.name}, {len(measured) - 1} of {trials} trials: {found:.4f} {settings}")
         return found
 
+    measure({})
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
-    study.optimize(measure, n_trials=trials)
-    best = study.best_trial.user_attrs["given"]
-    listed = tuple({"ap": t.value, "settings": t.user_attrs["given"]} for t in study.trials)
-    return Tuned(replace(arm, params={**arm.params, **best}), listed)
+    space = SPACES[arm.family]
+    study.optimize(
+        lambda trial: measure({name: span.draw(trial, name) for name, span in space.items()}),
+        n_trials=trials,
+    )
+    best = max(measured, key=lambda trial: float(trial["ap"]))["settings"]
+    return Tuned(replace(arm, params={**arm.params, **best}), tuple(measured))

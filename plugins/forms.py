@@ -37,11 +37,16 @@ def arms_param() -> Param:
 
 def days_param(title: str, description: str, minimum: int = 1) -> Param:
     """A number of days that overrides the configured one."""
+    return whole_param(title, description, minimum, 730)
+
+
+def whole_param(title: str, description: str, minimum: int, maximum: int) -> Param:
+    """A whole number that overrides the configured one."""
     return Param(
         None,
         type=["null", "integer"],
         minimum=minimum,
-        maximum=730,
+        maximum=maximum,
         title=title,
         description=f"{description} Empty: as configured.",
     )

@@ -108,6 +108,8 @@ def test_arms_are_mapped_two_at_a_time() -> None:
         {"maturity_days": 0},
         {"maturity_days": "ten"},
         {"validation_days": 1},
+        {"tuning_trials": -1},
+        {"prequential_folds": 5},
     ],
 )
 def test_training_form_refuses_wrong_values(chosen: dict[str, Any]) -> None:
