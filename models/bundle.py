@@ -86,7 +86,7 @@ class Bundle:
         return self.predictor.exact_contributions(values)
 
     def self_test(self) -> None:
-        """Score the golden rows again.
+        """Score the golden rows again, and explain one, so that a first batch waits for nothing.
 
         Raises:
             BundleError: they differ: another library version, or a damaged file.
@@ -100,6 +100,9 @@ class Bundle:
                 value=worst,
                 remedy="Install the locked library versions, or train again",
             )
+        for explain in (self.contributions, self.exact_contributions):
+            if not np.isfinite(explain(values[:1])).all():
+                raise BundleError("a golden row has no finite contributions", remedy="Train again")
 
 
 def golden_of(bundle_score: Floats, values: Floats) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from models.preprocess import Floats, Preprocess
+from models.tree_paths import paths_of_lightgbm
 
 if TYPE_CHECKING:
     import lightgbm
@@ -31,11 +32,12 @@ BOOSTED: Mapping[str, Any] = {
 
 
 class LightgbmPredictor:
-    """Trees; contributions are TreeSHAP in both forms, LightGBM has no cheaper ones."""
+    """Trees, boosted or a forest."""
 
     def __init__(self, booster: "lightgbm.Booster", prepare: Preprocess | None) -> None:
         self._booster = booster
         self._prepare = prepare
+        self._paths = paths_of_lightgbm(booster)
 
     def margin(self, values: Floats) -> Floats:
         """Log-odds."""
@@ -44,15 +46,15 @@ class LightgbmPredictor:
         return np.asarray(raw, dtype=np.float64)
 
     def contributions(self, values: Floats) -> Floats:
+        """Along the decision paths."""
+        return self._paths.contributions(self._prepared(values))
+
+    def exact_contributions(self, values: Floats) -> Floats:
         """TreeSHAP."""
         found = self._booster.predict(
             self._prepared(values), pred_contrib=True, num_threads=SCORING_THREADS
         )
         return np.asarray(found, dtype=np.float64)[:, :-1]
-
-    def exact_contributions(self, values: Floats) -> Floats:
-        """TreeSHAP."""
-        return self.contributions(values)
 
     def _prepared(self, values: Floats) -> Floats:
         return values if self._prepare is None else self._prepare.apply(values)

@@ -13,6 +13,7 @@ from models.forest_family import ForestPredictor
 from models.lightgbm_family import LightgbmPredictor
 from models.neural_family import NeuralPredictor
 from models.preprocess import Floats, Preprocess, preprocess_from
+from models.tree_paths import paths_of_xgboost
 
 SCORING_THREADS = 1
 PREDICTOR_FILE = "predictor.json"
@@ -45,6 +46,7 @@ class XgboostPredictor:
         booster.set_param({"nthread": SCORING_THREADS})
         self._booster = booster
         self._prepare = prepare
+        self._paths = paths_of_xgboost(booster)
 
     def margin(self, values: Floats) -> Floats:
         """Log-odds straight from the array, without a DMatrix."""
@@ -55,16 +57,14 @@ class XgboostPredictor:
         return np.asarray(raw, dtype=np.float64)
 
     def contributions(self, values: Floats) -> Floats:
-        """Along the decision path (Saabas): about a hundred times faster than Shapley values."""
-        return self._contributions(values, approximate=True)
+        """Along the decision paths: about a hundred times faster than Shapley values."""
+        single = np.asarray(self._prepared(values), dtype=np.float32)
+        return self._paths.contributions(single.astype(np.float64))
 
     def exact_contributions(self, values: Floats) -> Floats:
         """TreeSHAP."""
-        return self._contributions(values, approximate=False)
-
-    def _contributions(self, values: Floats, *, approximate: bool) -> Floats:
         matrix = xgboost.DMatrix(self._prepared(values), nthread=SCORING_THREADS)
-        found = self._booster.predict(matrix, pred_contribs=True, approx_contribs=approximate)
+        found = self._booster.predict(matrix, pred_contribs=True)
         return np.asarray(found[:, :-1], dtype=np.float64)
 
     def _prepared(self, values: Floats) -> Floats:
