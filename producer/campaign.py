@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from producer.cardholders import draw_to_taste, ip_prefixes
+from producer.cardholders import devices, draw_to_taste, ip_prefixes
 from producer.categories import CATEGORIES, column, indices
 from producer.day import NO_DEVICE, NO_PREFIX, ONLINE_CHANNEL, Purchases
 from producer.habits import Scene, present
@@ -53,7 +53,10 @@ class Campaign(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Loot:
-    """Purchases before prices and channels: who, when, where; `scale` multiplies the price."""
+    """Purchases before prices and channels: who, when, where; `scale` multiplies the price.
+
+    `prefix` is the network address of online purchases; None: one near the thief's `city`.
+    """
 
     event_us: NDArray[np.int64]
     account: NDArray[np.int64]
@@ -61,15 +64,16 @@ class Loot:
     city: NDArray[np.int64]
     scale: NDArray[np.float64]
     device: NDArray[np.int64]
+    prefix: NDArray[np.int64] | None = None
 
 
 def rob(scene: Scene, loot: Loot, rng: np.random.Generator) -> Purchases:
-    """Turn loot into purchases; an online one comes from an address near the thief's `city`."""
+    """Turn loot into purchases; what is bought over the counter has neither device nor address."""
     size = len(loot.event_us)
     amount = scene.merchants.amounts(loot.merchant, loot.scale, rng)
     channel = present(scene.merchants, loot.merchant, amount, np.full(size, 0.6), rng)
     online = channel == ONLINE_CHANNEL
-    prefix = ip_prefixes(loot.city, loot.device + loot.event_us // DAY_US, 0)
+    prefix = thief_prefixes(loot) if loot.prefix is None else loot.prefix
     return Purchases(
         event_us=loot.event_us,
         account=loot.account,
@@ -81,6 +85,21 @@ def rob(scene: Scene, loot: Loot, rng: np.random.Generator) -> Purchases:
         prefix=np.where(online, prefix, NO_PREFIX),
         campaign=np.zeros(size, dtype=np.int64),
     )
+
+
+def thief_prefixes(loot: Loot) -> NDArray[np.int64]:
+    """Addresses in the thief's city, another one every day."""
+    return ip_prefixes(loot.city, loot.device + loot.event_us // DAY_US, 0)
+
+
+def holder_prefixes(scene: Scene, account: NDArray[np.int64], day: int) -> NDArray[np.int64]:
+    """The address at home of each account."""
+    return ip_prefixes(scene.holders.home[account], account, day)
+
+
+def holder_phones(scene: Scene, account: NDArray[np.int64], day: int) -> NDArray[np.int64]:
+    """The phone that each account's holder has on a day."""
+    return devices(scene.holders, account, day, np.ones(len(account), dtype=np.bool_))
 
 
 def fresh_devices(count: int, rng: np.random.Generator) -> NDArray[np.int64]:

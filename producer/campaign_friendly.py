@@ -5,8 +5,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from producer.campaign import Loot, VictimPicker, moment, online_group, resale_shops, rob, steps
-from producer.cardholders import Cardholders, devices
+from producer.campaign import (
+    Loot,
+    VictimPicker,
+    holder_phones,
+    holder_prefixes,
+    moment,
+    online_group,
+    resale_shops,
+    rob,
+    steps,
+)
+from producer.cardholders import Cardholders
 from producer.day import Purchases
 from producer.habits import Scene
 
@@ -22,7 +32,7 @@ class FriendlyFraud:
     """
 
     name: str = "friendly_fraud"
-    share: float = 0.06
+    share: float = 0.05
     size: float = 2.0
 
     def strike(
@@ -39,7 +49,8 @@ class FriendlyFraud:
             merchant=resale_shops(online_group(len(owner)), scene, rng, tries=4),
             city=scene.holders.home[account],
             scale=scene.holders.spend[account] * 2.0,
-            device=devices(scene.holders, account, day, np.ones(len(owner), dtype=np.bool_)),
+            device=holder_phones(scene, account, day),
+            prefix=holder_prefixes(scene, account, day),
         )
         return rob(scene, loot, rng)
 

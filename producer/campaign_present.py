@@ -32,7 +32,7 @@ class LostOrStolen:
     """
 
     name: str = "lost_or_stolen"
-    share: float = 0.17
+    share: float = 0.16
     size: float = 5.5
 
     def strike(
@@ -63,7 +63,7 @@ class SkimmedMerchant:
     """
 
     name: str = "skimmed_merchant"
-    share: float = 0.15
+    share: float = 0.14
     size: float = 18.0
 
     def strike(

@@ -1,6 +1,6 @@
 """Frauds without the card: numbers tried and drained, accounts taken over."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +9,8 @@ from producer.campaign import (
     Loot,
     VictimPicker,
     fresh_devices,
+    holder_phones,
+    holder_prefixes,
     moment,
     online_group,
     quiet_shops,
@@ -16,6 +18,7 @@ from producer.campaign import (
     rob,
     steps,
     thief_cities,
+    thief_prefixes,
 )
 from producer.categories import DIGITAL_MCCS
 from producer.day import Purchases
@@ -31,7 +34,7 @@ class CardTesting:
     """
 
     name: str = "card_testing"
-    share: float = 0.20
+    share: float = 0.19
     size: float = 11.0
 
     def strike(
@@ -66,13 +69,14 @@ class CardTesting:
 class AccountTakeover:
     """Someone else logs in as the customer and shops, first where the customer is known.
 
-    Evidence: a new device and address (now and then the customer's own, through malware), dearer
-    goods than usual, over an hour to a day.
+    Evidence: one new device and its addresses for the whole takeover (now and then the customer's
+    own, through malware), dearer goods than usual, over an hour to a day.
     """
 
     name: str = "account_takeover"
-    share: float = 0.18
+    share: float = 0.17
     size: float = 4.0
+    malware_share: float = 0.25
 
     def strike(
         self, scene: Scene, day: int, pick: VictimPicker, rng: np.random.Generator
@@ -88,17 +92,19 @@ class AccountTakeover:
             resale_shops(online_group(len(owner)), scene, rng),
         )
         city = thief_cities(scene.holders.home[victim], rng, near=0.6)
-        own = victim * 2 + 1
-        device = np.where(rng.random(len(victim)) < 0.25, own, fresh_devices(len(victim), rng))
+        through_malware = rng.random(len(victim)) < self.malware_share
+        own, new = holder_phones(scene, victim, day), fresh_devices(len(victim), rng)
         loot = Loot(
             event_us=moment(scene, day, rng, len(victim))[owner] + steps(owner, gap),
             account=victim[owner],
             merchant=merchant,
             city=city[owner],
             scale=np.full(len(owner), 1.3),
-            device=device[owner],
+            device=np.where(through_malware, own, new)[owner],
         )
-        return rob(scene, loot, rng)
+        at_home = holder_prefixes(scene, loot.account, day)
+        prefix = np.where(through_malware[owner], at_home, thief_prefixes(loot))
+        return rob(scene, replace(loot, prefix=prefix), rng)
 
 
 def _known_online(

@@ -5,9 +5,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from producer.campaign import Loot, VictimPicker, fresh_devices, moment, rob, steps
-from producer.campaign import thief_cities as seeming_cities
-from producer.cardholders import devices
+from producer.campaign import (
+    Loot,
+    VictimPicker,
+    fresh_devices,
+    holder_phones,
+    holder_prefixes,
+    moment,
+    quiet_shops,
+    rob,
+    steps,
+    thief_cities,
+)
+from producer.categories import WALLET_MCCS
 from producer.day import Purchases
 from producer.habits import Scene
 from producer.spec import DAY_US, HOUR_US
@@ -35,7 +45,7 @@ class ColludingMerchant:
         spread = rng.integers(0, int(rng.integers(3, 9)), len(victims)) * DAY_US
         online = scene.merchants.is_online[shop]
         home = scene.holders.home[victims]
-        city = seeming_cities(home, rng, near=0.7) if online else _at(scene, shop, len(victims))
+        city = thief_cities(home, rng, near=0.7) if online else _at(scene, shop, len(victims))
         loot = Loot(
             event_us=(moment(scene, day, rng, len(victims)) + spread)[owner]
             + steps(owner, rng.exponential(1_800.0, len(owner)) + 60.0),
@@ -83,23 +93,24 @@ class AtmRing:
 
 @dataclass(frozen=True, slots=True)
 class MuleWallets:
-    """Recruited wallets pass stolen money on to the same few counterparties.
+    """Recruited holders pass stolen money on to the same few wallets, or wallet to wallet.
 
-    Evidence: two to four wallets, each with four to eight payments within hours of about its first
-    one's size, to one or two counterparties that the other mules of the crew pay too.
+    Evidence: two or three mules, each with three to seven payments within hours of about the first
+    one's size, to one or two counterparties that the other mules of the crew pay too; device and
+    address are the mules' own.
     """
 
     name: str = "mule_wallets"
-    share: float = 0.25
-    size: float = 16.0
+    share: float = 0.05
+    size: float = 12.0
 
     def strike(
         self, scene: Scene, day: int, pick: VictimPicker, rng: np.random.Generator
     ) -> Purchases:
         """One crew on one day."""
-        wallets = pick(int(rng.integers(2, 5)))
-        owner = np.repeat(np.arange(len(wallets)), rng.integers(4, 9, len(wallets)))
-        shops = rng.choice(np.flatnonzero(scene.merchants.is_online), 2)
+        wallets = pick(int(rng.integers(2, 4)))
+        owner = np.repeat(np.arange(len(wallets)), rng.integers(3, 8, len(wallets)))
+        shops = quiet_shops(2, WALLET_MCCS, scene, rng)
         start = moment(scene, day, rng, 1)[0] + rng.integers(0, 4 * HOUR_US, len(wallets))
         loot = Loot(
             event_us=start[owner] + steps(owner, rng.exponential(1_200.0, len(owner)) + 60.0),
@@ -107,7 +118,8 @@ class MuleWallets:
             merchant=rng.choice(shops, len(owner)),
             city=scene.holders.home[wallets[owner]],
             scale=np.full(len(owner), 1.2),
-            device=devices(scene.holders, wallets[owner], day, np.ones(len(owner), dtype=np.bool_)),
+            device=holder_phones(scene, wallets[owner], day),
+            prefix=holder_prefixes(scene, wallets[owner], day),
         )
         passed_on = rob(scene, loot, rng)
         first = np.searchsorted(owner, owner)

@@ -24,6 +24,7 @@ def _card_campaigns() -> tuple[Campaign, ...]:
         AtmRing(),
         ColludingMerchant(),
         FriendlyFraud(),
+        MuleWallets(),
     )
 
 

@@ -53,6 +53,8 @@ CATEGORIES = (
 ATM_CATEGORY = next(i for i, category in enumerate(CATEGORIES) if category.mcc == "6011")
 DIGITAL_MCCS = ("5816", "4899", "5942", "5999", "4814")
 """Shops where a small online payment draws no attention: where stolen cards are tried."""
+WALLET_MCCS = ("6051",)
+"""Where money becomes somebody's wallet balance."""
 SUBSCRIPTION_MCCS = ("4899", "4814", "5816")
 
 

@@ -13,7 +13,7 @@ HOUR_US = 3_600_000_000
 MINUTE_US = 60_000_000
 SECOND_US = 1_000_000
 
-WORLD_VERSION = 4
+WORLD_VERSION = 5
 """Raised when a change of this code changes the bytes of a world: a topic never mixes two."""
 
 

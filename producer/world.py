@@ -1,5 +1,6 @@
 """A world: its days, labels and truth, each a pure function of the spec and a day's number."""
 
+from collections.abc import Iterator
 from functools import lru_cache
 
 import numpy as np
@@ -24,6 +25,7 @@ class World:
 
     def __init__(self, spec: WorldSpec) -> None:
         self.spec = spec
+        self._fingerprint = spec.fingerprint
         merchants = make_merchants(spec)
         self.scene = Scene(spec, merchants, make_cardholders(spec, merchants))
         self.campaigns = campaigns_of(spec.preset)
@@ -68,13 +70,18 @@ class World:
 
     def transaction_id(self, day: int, row: int) -> str:
         """The id of purchase `row` of world day `day`."""
-        return f"{self.spec.fingerprint}-{day:05d}-{row:07d}"
+        return f"{self._fingerprint}-{day:05d}-{row:07d}"
+
+    def transaction_ids(self, day: int, size: int) -> Iterator[str]:
+        """The ids of the first `size` purchases of world day `day`."""
+        start = f"{self._fingerprint}-{day:05d}-"
+        return (f"{start}{row:07d}" for row in range(size))
 
     def locate(self, transaction_id: str) -> tuple[int, int] | None:
         """The (day, row) of a purchase by its id; None when it is not of this world."""
         fingerprint, _, place = transaction_id.partition("-")
         day, _, row = place.partition("-")
-        if fingerprint != self.spec.fingerprint or not (day.isdigit() and row.isdigit()):
+        if fingerprint != self._fingerprint or not (day.isdigit() and row.isdigit()):
             return None
         return int(day), int(row)
 

@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 
 from contracts.columns import parse_transactions
 from contracts.settings import load_settings
-from producer.campaign import Campaign
+from producer.campaign import Campaign, holder_phones, holder_prefixes
 from producer.campaign_friendly import FriendlyFraud
 from producer.campaign_present import ImpossibleTravel, LostOrStolen, SkimmedMerchant
 from producer.campaign_remote import AccountTakeover, CardTesting
 from producer.campaign_ring import AtmRing, ColludingMerchant, MuleWallets
 from producer.campaigns import campaigns_of
 from producer.cardholders import make_cardholders, whereabouts
+from producer.categories import CATEGORIES, WALLET_MCCS
 from producer.day import (
     ATM_CHANNEL,
     CHIP,
@@ -75,6 +76,14 @@ def test_a_campaign_has_its_stated_size_and_starts_on_its_day(
     assert all((purchases.event_us >= start).all() for purchases in made)
 
 
+def test_the_card_world_has_every_campaign_there_is() -> None:
+    """Nine ways to steal; the other presets use those that their means of payment allows."""
+    names = {campaign.name for campaign in campaigns_of("card")}
+    assert len(names) == 9
+    for preset in MARKETS:
+        assert {campaign.name for campaign in campaigns_of(preset)} <= names
+
+
 def test_shares_of_campaigns_add_up_to_one() -> None:
     """The planned fraud is divided among the campaigns of each preset, no more and no less."""
     for preset in MARKETS:
@@ -90,13 +99,22 @@ def test_card_testing_tries_small_then_drains(scene: Scene) -> None:
     assert last > 5 * first
 
 
-def test_account_takeover_shops_online_mostly_from_a_new_device(scene: Scene) -> None:
-    """All purchases are online from one device, which is the victim's own in a minority."""
-    made = strikes(scene, AccountTakeover())
-    assert all((run.channel == ONLINE_CHANNEL).all() for run in made)
-    assert all(len(np.unique(run.device)) == 1 for run in made)
-    own = np.mean([run.device[0] == run.account[0] * 2 + 1 for run in made])
-    assert 0.05 < own < 0.5
+def test_account_takeover_shops_online_from_one_new_device(scene: Scene) -> None:
+    """All purchases are online from one device that no holder has; with malware, the victim's."""
+    owned = {int(phone) for phone in holder_phones(scene, np.arange(SPEC.cards), DAY)}
+    for malware_share, is_own in ((0.0, False), (1.0, True)):
+        made = strikes(scene, AccountTakeover(malware_share=malware_share))
+        for run in made:
+            assert (run.channel == ONLINE_CHANNEL).all()
+            assert len(np.unique(run.device)) == 1
+            assert (int(run.device[0]) in owned) == is_own
+        at_home = [(run.prefix == holder_prefixes(scene, run.account, DAY)).mean() for run in made]
+        assert np.mean(at_home) == 1.0 if is_own else np.mean(at_home) < 0.1
+
+
+def test_a_takeover_may_use_the_holders_own_device() -> None:
+    """Only a minority of takeovers goes through malware on the victim's device."""
+    assert 0.05 < AccountTakeover().malware_share < 0.5
 
 
 def test_lost_card_is_used_in_person_in_bursts_where_the_holder_is(scene: Scene) -> None:
@@ -147,16 +165,20 @@ def test_colluding_merchant_takes_many_cards_then_vanishes(scene: Scene) -> None
 
 
 def test_friendly_fraud_uses_the_own_device_and_repeats(scene: Scene) -> None:
-    """The device is the holder's phone, and a small circle of people does it again and again."""
+    """Device and address are the holder's, and a small circle of people does it repeatedly."""
     made = concatenate(strikes(scene, FriendlyFraud(), count=300))
-    assert (made.device % 2 == 1).all()
+    assert (made.device == holder_phones(scene, made.account, DAY)).all()
+    assert (made.prefix == holder_prefixes(scene, made.account, DAY)).all()
     assert (made.channel == ONLINE_CHANNEL).all()
     assert len(np.unique(made.account)) < 0.15 * len(scene.holders)
 
 
 def test_mule_wallets_pass_similar_sums_on_to_the_same_few(scene: Scene) -> None:
-    """Two or more wallets pay at most two counterparties, each in nearly equal sums."""
+    """Two or more mules load at most two wallets, in nearly equal sums, from their own phones."""
     for made in strikes(scene, MuleWallets()):
+        shops = scene.merchants.category[made.merchant]
+        assert {CATEGORIES[shop].mcc for shop in shops} == set(WALLET_MCCS)
+        assert (made.device == holder_phones(scene, made.account, DAY)).all()
         assert len(np.unique(made.account)) >= 2
         assert len(np.unique(made.merchant)) <= 2
         for run in own_runs(made):
