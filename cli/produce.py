@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import signal
 import time
 from collections.abc import Iterator
@@ -132,7 +131,15 @@ def _pace(run: Run, time_lapse: bool, speed: str | None, rate: float | None) -> 
         return SteadyRate(rate, _wall_us)
     lapse = settings().world.speed if time_lapse else 1.0
     chosen = lapse if speed is None else parse_speed(speed)
-    return TimeLapse(run.world_us, chosen, _wall_us)
+    return TimeLapse(run.world_us, chosen, _wall_us, _say_caught_up if chosen > 1 else None)
+
+
+def _say_caught_up() -> None:
+    typer.echo(
+        "the world has caught up with the wall clock and goes on in real time, since no record may "
+        "carry a future time; for another time-lapse start a fresh world: `make demo "
+        "ARGS=--fresh`, or `fraud down --wipe`, `fraud up` and `fraud produce backfill`"
+    )
 
 
 @contextmanager
@@ -145,7 +152,6 @@ def _run() -> Iterator[Run]:
     from producer.publisher import open_publisher
     from producer.run import Run, world_of
 
-    gc.set_threshold(200_000)  # records are no cycles: looking for some costs a quarter of the time
     kafka, world = settings().kafka, settings().world
     stop = _stop_on_signals()
     with sole_publisher(checkout_root() / ".fraud" / "run" / "producer.lock"):

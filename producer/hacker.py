@@ -28,7 +28,7 @@ from producer.spec import DAY_US, SECOND_US, Stream
 
 _GIVES_UP_AFTER = 2
 """A card declined this often in a row is thrown away."""
-_MOST_PER_CARD = 12
+MOST_PER_CARD = 12
 
 
 @dataclass(slots=True)
@@ -125,7 +125,7 @@ class Hacker:
             card.attempts += 1
             pause = self._rng.exponential(PACES[card.tactic.pace]) + 20.0
             card.next_us += int(pause * SECOND_US)
-            if card.attempts >= _MOST_PER_CARD:
+            if card.attempts >= MOST_PER_CARD:
                 self._cards.remove(card)
 
     def _try(self, card: StolenCard) -> Attempt:

@@ -42,12 +42,13 @@ class TimeLapse:
     """World time runs `speed` times as fast as the wall clock, and never overtakes it.
 
     `from_us` is the world time at which the run begins; from the moment that the world has caught
-    up with the wall clock it goes on in real time.
+    up with the wall clock it goes on in real time, and `on_caught_up` is called once.
     """
 
     from_us: int
     speed: float
     wall: WallClock
+    on_caught_up: Callable[[], None] | None = None
     began_us: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -60,7 +61,15 @@ class TimeLapse:
     def world_us(self) -> int:
         """What the world's clock shows."""
         now_us = self.wall()
-        return min(int(self.from_us + (now_us - self.began_us) * self.speed), now_us)
+        lapsed_us = int(self.from_us + (now_us - self.began_us) * self.speed)
+        if lapsed_us >= now_us:
+            self._tell()
+        return min(lapsed_us, now_us)
+
+    def _tell(self) -> None:
+        tell, self.on_caught_up = self.on_caught_up, None
+        if tell is not None:
+            tell()
 
     def seconds_until(self, time_us: int) -> float:
         """Seconds until the world's clock shows `time_us`."""

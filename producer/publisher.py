@@ -3,6 +3,8 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Protocol
 
 from confluent_kafka import KafkaError
@@ -15,6 +17,7 @@ from producer.records import Record
 QUEUE_RECORDS = 50_000
 """At most this many records wait in memory for the broker."""
 _POLL_EVERY = 500
+_PURGE_SECONDS = 1.0
 
 
 class Client(Protocol):
@@ -61,6 +64,7 @@ class Publisher:
         self._wall_us = wall_us
         self._moved_at = clock()
         self._failure: str | None = None
+        self._first_lost_us: int | None = None
 
     def send(self, record: Record) -> None:
         """Queue one record; waits and raises as `send_all` does."""
@@ -78,8 +82,8 @@ class Publisher:
             for record in records[start : start + _POLL_EVERY]:
                 while not self._try(record):
                     self.serve(0.1)
+                self.sent += 1
             self.serve()
-        self.sent += len(records)
 
     def serve(self, seconds: float = 0.0) -> None:
         """Take delivery reports for up to `seconds`; raises as `send_all` does."""
@@ -107,32 +111,44 @@ class Publisher:
                 key=record.key,
                 value=record.value,
                 timestamp=record.timestamp_us // 1000,
-                on_delivery=self._on_delivery,
+                on_delivery=partial(self._on_delivery, record.timestamp_us),
                 headers=headers or None,
             )
         except BufferError:
             return False
         return True
 
-    def _on_delivery(self, error: KafkaError | None, message: object) -> None:
+    def _on_delivery(self, time_us: int, error: KafkaError | None, message: object) -> None:
         if error is None:
             self.delivered += 1
-        elif self._failure is None:
-            self._failure = error.str()
+            return
+        self._failure = self._failure or error.str()
+        self._first_lost_us = min(self._first_lost_us or time_us, time_us)
 
     def _check(self) -> None:
         stalled = len(self._client) > 0 and self._clock() - self._moved_at > self._stall_seconds
         if stalled:
-            self._client.purge()
-            raise BrokerError(
-                f"Kafka took nothing for {self._stall_seconds:.0f} s",
-                value=f"{self.delivered} of {self.sent} records delivered",
-                remedy="Check the broker with `fraud status`, then run the command again: it "
-                "continues where this one stopped",
-            )
+            raise self._stopped(f"Kafka took nothing for {self._stall_seconds:.0f} s")
         if self._failure is not None:
-            self._client.purge()
-            raise BrokerError(f"Kafka refused a record: {self._failure}")
+            raise self._stopped(f"Kafka refused a record: {self._failure}")
+
+    def _stopped(self, cause: str) -> BrokerError:
+        """Drop what waits; the error tells up to which record time everything has arrived."""
+        self._client.purge()
+        self._client.poll(_PURGE_SECONDS)
+        return BrokerError(
+            cause,
+            value=f"{self.delivered:,} of {self.sent:,} records delivered, all of those before "
+            f"{_time(self._first_lost_us)}",
+            remedy="Check the broker with `fraud status`, then run the command again: it "
+            "continues from there",
+        )
+
+
+def _time(record_us: int | None) -> str:
+    if record_us is None:
+        return "the first"
+    return datetime.fromtimestamp(record_us / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def open_publisher(kafka: KafkaSettings, *, stall_seconds: float = 60.0) -> Publisher:

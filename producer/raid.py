@@ -6,10 +6,12 @@ from typing import Protocol
 
 import numpy as np
 
+from contracts.errors import SettingsError
 from contracts.messages import DecisionKind, Label, Truth
 from contracts.settings import KafkaSettings, WorldSettings
 from producer.delays import INVESTIGATION, NEVER, SOURCES, UNREPORTED, draw_source, report_times
-from producer.hacker import Attempt, Hacker
+from producer.habits import PER_PLANNED
+from producer.hacker import MOST_PER_CARD, Attempt, Hacker
 from producer.position import read_position
 from producer.publisher import Publisher, Stop, open_publisher
 from producer.records import Record, Writer
@@ -147,6 +149,23 @@ class Raid:
         heapq.heappush(self._labels, (label_us, int(purchase.account[0]), record))
 
 
+def refuse_more_fraud_than_traffic(world: World, cards_per_day: float) -> None:
+    """Refuse a thief who might try more often than everybody else buys.
+
+    Raises:
+        SettingsError: names the number of cards and the most that this world bears.
+    """
+    honest_per_day = world.scene.holders.per_day.sum() * PER_PLANNED
+    most = float(honest_per_day / MOST_PER_CARD)
+    if not 0 < cards_per_day <= most:
+        raise SettingsError(
+            f"a thief may buy more than 0 and at most {most:,.1f} cards a day, or there is more "
+            "fraud than traffic in this world",
+            value=cards_per_day,
+            remedy="Give fewer --cards-per-day, or raise world.cards for a new world",
+        )
+
+
 def open_raid(
     kafka: KafkaSettings, world: WorldSettings, wall_us: int, days: float, cards_per_day: float
 ) -> Raid:
@@ -154,5 +173,6 @@ def open_raid(
     spec = world_of(kafka, world, wall_us)
     from_us = read_position(kafka, spec).resume_us or spec.start_us
     ours = World(spec)
+    refuse_more_fraud_than_traffic(ours, cards_per_day)
     thief = Hacker(ours.scene, cards_per_day, from_us, from_us + int(days * DAY_US))
     return Raid(ours, kafka, thief, open_publisher(kafka), VerdictFollower(kafka))

@@ -17,7 +17,7 @@ from cli.live.feed import Feed
 from cli.live.phases import Phase, Phases
 from cli.live.sources import Source
 from cli.live.tally import Tally
-from cli.live.view import render
+from cli.live.view import clock_hint, render
 from contracts.errors import BrokerError, StackError
 from contracts.settings import Settings
 
@@ -222,7 +222,8 @@ class LiveView:
                 self._lag = self._undecided()
         if self._console.is_terminal:
             now_ms = int(time.time() * 1000)
-            view = render(self._tally, now_ms=now_ms, lag=self._lag, hint=self._hint)
+            hint = clock_hint(self._tally, now_ms, self._hint)
+            view = render(self._tally, now_ms=now_ms, lag=self._lag, hint=hint)
             self._live.update(view, refresh=True)
         elif now >= self._next_line:
             self._next_line = now + 4.0

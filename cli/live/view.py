@@ -9,6 +9,7 @@ from rich.text import Text
 
 from cli.live.tally import Tally
 
+_CAUGHT_UP_MS = 1_800_000
 COLOURS = {"approve": "green", "review": "yellow", "decline": "red"}
 
 
@@ -17,6 +18,16 @@ def render(tally: Tally, *, now_ms: int, lag: int, hint: str) -> RenderableType:
     panels = Table.grid(expand=True, padding=(0, 1))
     panels.add_row(_stream(tally, now_ms, lag), _decisions(tally), _knowledge(tally))
     return Group(panels, Text(hint, style="dim"))
+
+
+def clock_hint(tally: Tally, now_ms: int, hint: str) -> str:
+    """`hint`, and once the world has caught up with the wall clock why it has become slow."""
+    if tally.world_time_us < (now_ms - _CAUGHT_UP_MS) * 1000:
+        return hint
+    return (
+        "the world has caught up with the wall clock and goes on in real time; "
+        f"`make demo ARGS=--fresh` starts anew; {hint}"
+    )
 
 
 def money(minor: int) -> str:

@@ -2,12 +2,15 @@ import io
 import time
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from cli.live.feed import Coverage
 from cli.live.phases import Phases
 from cli.live.tally import DAY_US, Tally
-from cli.live.view import render
+from cli.live.view import clock_hint, render
+from cli.live.world_backfill import refuse_without_future
+from contracts.errors import StackError
 
 NOW_MS = 1_760_000_000_000
 
@@ -136,3 +139,18 @@ def test_a_phase_remembers_how_long_it_took(tmp_path: Path) -> None:
         assert "about 99 s left" in first.line()
     with Phases(Console(file=io.StringIO()), memory).phase("start", 99) as second:
         assert "longer than usual" in second.line()
+
+
+def test_the_view_says_when_the_world_has_caught_up() -> None:
+    """Far behind the wall clock the hint stands alone; near it the view says why it is slow."""
+    tally = Tally(maturity_days=10)
+    assert clock_hint(tally, NOW_MS, "Ctrl-C stops") == "Ctrl-C stops"
+    tally.world_time_us = NOW_MS * 1000 - 60_000_000
+    assert "--fresh" in clock_hint(tally, NOW_MS, "Ctrl-C stops")
+
+
+def test_a_world_without_a_future_is_refused_before_training() -> None:
+    """A world that earlier demos have used up ends the demo with what to do, not in a stall."""
+    refuse_without_future(NOW_MS * 1000 - 2 * DAY_US, NOW_MS * 1000)
+    with pytest.raises(StackError, match="--fresh"):
+        refuse_without_future(NOW_MS * 1000 - DAY_US // 2, NOW_MS * 1000)

@@ -6,13 +6,14 @@ import numpy as np
 import orjson
 import pytest
 
+from contracts.errors import SettingsError
 from contracts.messages import DecisionKind, Label, Truth
 from contracts.settings import load_settings
 from producer.hacker import Attempt, Hacker
 from producer.hacker_report import report_on
 from producer.hacker_tactics import Learner, Tactic
 from producer.publisher import Publisher
-from producer.raid import Raid
+from producer.raid import Raid, refuse_more_fraud_than_traffic
 from producer.spec import DAY_US, HOUR_US, WorldSpec
 from producer.verdicts import Verdict
 from producer.world import World
@@ -145,6 +146,16 @@ def test_loot_is_labelled_late_and_declines_are_not(world: World) -> None:
         assert bool(labels) == labelled
         assert all(label.label_time > label.event_time for label in labels)
         assert raid.is_over
+
+
+@pytest.mark.parametrize("cards_per_day", [-1.0, 0.0, 1e4, float("nan")])
+def test_more_fraud_than_traffic_is_refused_with_the_bound(
+    world: World, cards_per_day: float
+) -> None:
+    """A thief may not outnumber the customers; the message names the value and the most."""
+    refuse_more_fraud_than_traffic(world, 20.0)
+    with pytest.raises(SettingsError, match=r"at most \d+\.\d cards.*got"):
+        refuse_more_fraud_than_traffic(world, cards_per_day)
 
 
 def test_silence_counts_as_approval(world: World) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from confluent_kafka import KafkaError
 
 from contracts.errors import BrokerError, SettingsError, StackError
 from producer.lock import sole_publisher
@@ -13,6 +14,8 @@ from producer.partition import partition_of
 from producer.position import Position, Sent
 from producer.publisher import Publisher
 from producer.records import Record
+
+Report = Callable[[KafkaError | None, Any], None]
 
 
 class WallClock:
@@ -34,7 +37,7 @@ class Broker:
         self.headers: list[dict[str, str | bytes | None] | None] = []
         self.purged = 0
         self._capacity = capacity
-        self._queue: list[tuple[bytes, Callable[[None, Any], None]]] = []
+        self._queue: list[tuple[bytes, Report]] = []
 
     def produce(
         self,
@@ -43,7 +46,7 @@ class Broker:
         value: bytes,
         key: str,
         timestamp: int,
-        on_delivery: Callable[[None, Any], None],
+        on_delivery: Report,
         headers: dict[str, str | bytes | None] | None,
     ) -> None:
         """Queue a record."""
@@ -63,19 +66,21 @@ class Broker:
         return len(queued)
 
     def purge(self) -> None:
-        """Drop the queue."""
-        self.purged += len(self._queue)
-        self._queue = []
+        """Drop the queue; each record's sender is told."""
+        queued, self._queue = self._queue, []
+        self.purged += len(queued)
+        for _, on_delivery in queued:
+            on_delivery(KafkaError(KafkaError._PURGE_QUEUE), None)
 
     def __len__(self) -> int:
         return len(self._queue)
 
 
-def records(count: int) -> list[Record]:
-    """Transactions with a number each."""
+def records(count: int, from_second: int = 0) -> list[Record]:
+    """Transactions with a number each, a second apart."""
     return [
-        Record("transactions", "card", b"%d" % n, n, (0, n), is_transaction=True)
-        for n in range(count)
+        Record("transactions", "card", b"%d" % n, second * 1_000_000, (0, n), is_transaction=True)
+        for n, second in enumerate(range(from_second, from_second + count))
     ]
 
 
@@ -99,12 +104,15 @@ def test_only_transactions_carry_the_time_of_sending() -> None:
 
 
 def test_a_broker_that_stays_away_ends_the_run_with_a_way_on() -> None:
-    """After the deadline without a delivery the queue is dropped and the error says what to do."""
+    """After the deadline the queue is dropped; the error tells what has arrived and what to do."""
     ticks = iter(range(10_000))
-    broker = Broker(is_away=True)
+    broker = Broker()
     publisher = Publisher(broker, stall_seconds=30, clock=lambda: float(next(ticks)))
-    with pytest.raises(BrokerError, match=r"0 of 0 records delivered.*continues where"):
-        publisher.send_all(records(50))
+    publisher.send_all(records(20))
+    broker.is_away = True
+    with pytest.raises(BrokerError, match=r"20 of 30 records delivered.*continues from") as found:
+        publisher.send_all(records(50, from_second=3_600))
+    assert "before 1970-01-01 01:00:00 UTC" in str(found.value)
     assert broker.purged == 10
 
 
@@ -158,6 +166,18 @@ def test_time_lapse_runs_fast_but_never_into_the_future() -> None:
     wall.now_us += 100_000_000
     assert pace.due([1_100_500_000, 1_100_500_001]) == 1
     assert pace.seconds_until(1_101_500_000) == pytest.approx(1.0)
+
+
+def test_a_time_lapse_says_once_that_it_has_caught_up() -> None:
+    """The caller is told when the world meets the wall clock, not before and not again."""
+    wall, told = WallClock(1_000_000_000), []
+    pace = TimeLapse(900_000_000, 100.0, wall, lambda: told.append(wall.now_us))
+    for _ in range(3):
+        pace.due([900_000_000])
+        wall.now_us += 900_000
+    pace.due([900_000_000])
+    pace.due([900_000_000])
+    assert told == [1_001_800_000]
 
 
 def test_steady_rate_grants_what_it_has_earned() -> None:

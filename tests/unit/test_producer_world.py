@@ -1,20 +1,24 @@
 """The synthetic world: same seed same bytes, honest rhythms, cards blocked and reissued."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import orjson
 import pytest
+import yaml
 
 from contracts.columns import parse_transactions
+from contracts.errors import SettingsError
 from contracts.messages import Label, Truth
-from contracts.settings import KafkaSettings
+from contracts.settings import KafkaSettings, load_settings
 from producer.day import LEGITIMATE, concatenate
 from producer.delays import CHARGEBACK, CUSTOMER_REPORT, INVESTIGATION, delays_us
 from producer.records import Writer
 from producer.spec import DAY_US, HOUR_US, WorldSpec
 from producer.world import World
 
+CHECKOUT = Path(__file__).resolve().parents[2]
 SPEC = WorldSpec(seed=7, start_day=20_000, cards=400, merchants=300, fraud_rate=0.01)
 
 
@@ -161,6 +165,35 @@ def test_a_label_appears_on_the_day_of_its_time(world: World) -> None:
         columns = (labels.day.tolist(), labels.row.tolist(), labels.source.tolist())
         seen += list(zip(*columns, strict=True))
     assert len(seen) == len(set(seen))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "bound"),
+    [
+        ("fraud_rate", -0.01, "greater than or equal to 0"),
+        ("fraud_rate", 0.6, "less than or equal to 0.05"),
+        ("chargeback_days", -1.0, "greater than 0"),
+        ("report_hours", 0.0, "greater than 0"),
+        ("investigation_hours", 1e6, "less than or equal to 240"),
+        ("unreported_share", 1.5, "less than or equal to 0.9"),
+        ("cards", 0, "greater than or equal to 10"),
+        ("backfill_days", -5, "greater than or equal to 1"),
+        ("speed", -60.0, "greater than 0"),
+    ],
+)
+def test_an_impossible_world_is_refused_with_value_and_bound(
+    tmp_path: Path, name: str, value: float, bound: str
+) -> None:
+    """Rates beyond reason and negative delays never reach the generator."""
+    (tmp_path / "config").mkdir()
+    tree = yaml.safe_load((CHECKOUT / "config" / "config.yaml").read_text())
+    tree["world"][name] = value
+    (tmp_path / "config" / "config.yaml").write_text(yaml.safe_dump(tree))
+    with pytest.raises(SettingsError) as refused:
+        load_settings(tmp_path, environ={})
+    assert f"world.{name}" in str(refused.value)
+    assert bound in str(refused.value)
+    assert f"got {value!r}" in str(refused.value)
 
 
 def _fields(spec: WorldSpec) -> dict[str, Any]:
