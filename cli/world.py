@@ -32,29 +32,30 @@ def report(
         Path | None, typer.Option(help="Folder for world.html and world.json.", file_okay=False)
     ] = None,
     handbook: Annotated[
-        Path | None, typer.Option(help="The Handbook's transactions, to compare with.")
+        Path | None,
+        typer.Option(help="The Handbook's transactions; by default those beside the checkout."),
     ] = None,
 ) -> None:
     """Measure how hard fraud is to see in this world, beside other worlds.
 
     Works from the seed, without Kafka: the settings' world, the same with 0.1 % fraud, a tutorial's
-    generator, and the Fraud-Detection-Handbook's simulation if its file is given.
+    generator, and the Fraud-Detection-Handbook's simulation if its file is there.
     """
     import orjson
 
     from producer.hardness_page import page
 
     reports = []
+    typer.echo("making this world's transactions")
     for sample in _samples(handbook):
         typer.echo(f"measuring {sample.name}: {len(sample.truth):,} transactions")
         reports.append(_measured(sample))
+        typer.echo(_line(reports[-1]))
     folder = out or checkout_root() / ".fraud" / "reports"
     folder.mkdir(parents=True, exist_ok=True)
     options = orjson.OPT_INDENT_2
     (folder / "world.json").write_bytes(orjson.dumps([r.as_json() for r in reports], None, options))
     (folder / "world.html").write_text(page(reports), encoding="utf-8")
-    for found in reports:
-        typer.echo(_line(found))
     typer.echo(f"written: {folder / 'world.html'} and world.json")
 
 
@@ -62,6 +63,7 @@ def _samples(handbook: Path | None) -> Iterator[Sample]:
     """The worlds to compare, one at a time: each is large."""
     import time
 
+    from cli.demo import HANDBOOK_FILE
     from producer.hardness_sample import handbook_sample, tutorial_sample, world_sample
     from producer.spec import fresh_start_day, spec_from
     from producer.world import World
@@ -72,8 +74,9 @@ def _samples(handbook: Path | None) -> Iterator[Sample]:
     rare = World(replace(spec, fraud_rate=_RARE_FRAUD))
     yield world_sample("with 0.1 % fraud", rare, wanted.backfill_days, kafka)
     yield tutorial_sample(_TUTORIAL_ROWS, wanted.seed)
-    if handbook is not None:
-        yield handbook_sample(handbook, _HANDBOOK_DAYS)
+    found = handbook or checkout_root() / HANDBOOK_FILE
+    if handbook is not None or found.exists():
+        yield handbook_sample(found, _HANDBOOK_DAYS)
 
 
 def _measured(sample: Sample) -> Hardness:

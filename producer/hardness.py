@@ -13,7 +13,10 @@ from producer.spec import HOUR_US
 
 ALERT_SHARE = 0.01
 """Recall by campaign is measured with alerts on this share of the test transactions."""
+RAW_FIELD_BOUND = 0.10
+"""A field that reaches this average precision alone would give fraud away."""
 _SMOOTHING_ROWS = 20
+_CURVE_POINTS = 100
 _NUMERIC = ("amount_minor", "latitude", "longitude", "utc_offset_minutes")
 _CODED = (
     "merchant_category",
@@ -30,7 +33,11 @@ _EVENT_ONLY = ("merchant_category", "currency", "country", "channel")
 
 @dataclass(frozen=True, slots=True)
 class Hardness:
-    """What the report says of one sample; average precision (AP) is on the last third of time."""
+    """What the report says of one sample; average precision (AP) is on the last third of time.
+
+    `precision_recall` has (recall, precision) points by what the model saw; `delay_days` has (days,
+    share of fraud labels known by then), and is empty where labels come at once.
+    """
 
     name: str
     transactions: int
@@ -43,15 +50,28 @@ class Hardness:
     reference_ap_from_labels: dict[str, float]
     campaign_recall: dict[str, float]
     labels: dict[str, float]
+    precision_recall: dict[str, list[tuple[float, float]]]
+    delay_days: list[tuple[float, float]]
 
     @property
     def max_raw_field_ap(self) -> float:
         """The best that a single field of the event can do."""
         return max(self.raw_field_ap.values())
 
+    @property
+    def max_feature_ap(self) -> float:
+        """The best that a single engineered feature can do."""
+        return max(self.feature_ap.values())
+
+    @property
+    def history_gain(self) -> float:
+        """How many times better the reference model is with history."""
+        return self.reference_ap_with_history / max(self.reference_ap_no_history, 1e-9)
+
     def as_json(self) -> dict[str, object]:
         """Plain values for a JSON file."""
-        return {**asdict(self), "max_raw_field_ap": self.max_raw_field_ap}
+        derived = ("max_raw_field_ap", "max_feature_ap", "history_gain")
+        return {**asdict(self), **{name: getattr(self, name) for name in derived}}
 
 
 def measure(sample: Sample, names: tuple[str, ...], features: NDArray[np.float64]) -> Hardness:
@@ -80,6 +100,11 @@ def measure(sample: Sample, names: tuple[str, ...], features: NDArray[np.float64
         },
         campaign_recall=_recall(sample.campaign[test], score),
         labels=_label_quality(sample),
+        precision_recall={
+            "with history": _curve(sample.truth[test], score),
+            "the event alone": _curve(sample.truth[test], bare),
+        },
+        delay_days=_delay_curve(sample.delay_hours),
     )
 
 
@@ -169,6 +194,25 @@ def _either_way_ap(truth: NDArray[np.bool_], values: NDArray[np.float64]) -> flo
     low = np.where(np.isnan(values), -np.inf, -values)
     finite = [np.clip(side, -1e300, 1e300) for side in (high, low)]
     return max(_ap(truth, side) for side in finite)
+
+
+def _curve(truth: NDArray[np.bool_], score: NDArray[np.float64]) -> list[tuple[float, float]]:
+    """(recall, precision) after each hundredth of the frauds."""
+    hits = np.cumsum(truth[np.argsort(-score, kind="stable")])
+    wanted = np.unique(np.ceil(np.linspace(0.01, 1, _CURVE_POINTS) * hits[-1])).astype(np.int64)
+    ranks = np.searchsorted(hits, wanted) + 1
+    return [
+        (float(found / hits[-1]), float(found / rank))
+        for found, rank in zip(wanted, ranks, strict=True)
+    ]
+
+
+def _delay_curve(hours: NDArray[np.float64]) -> list[tuple[float, float]]:
+    if len(hours) == 0:
+        return []
+    shares = np.linspace(0, 1, _CURVE_POINTS)
+    days = np.quantile(hours, shares) / 24
+    return list(zip(days.tolist(), shares.tolist(), strict=True))
 
 
 def _recall(campaign: NDArray[np.str_], score: NDArray[np.float64]) -> dict[str, float]:

@@ -58,6 +58,15 @@ def test_the_report_counts_campaigns_and_labels(measured: Hardness, sample: Samp
     assert sample.known.sum() < sample.label.sum()
 
 
+def test_the_curves_say_what_the_figures_say(measured: Hardness) -> None:
+    """With an oracle precision stays at one to the end; delays rise from nothing to all."""
+    assert all(precision > 0.99 for _, precision in measured.precision_recall["with history"])
+    assert measured.precision_recall["the event alone"][-1][0] == 1.0
+    days, shares = zip(*measured.delay_days, strict=True)
+    assert list(days) == sorted(days)
+    assert (shares[0], shares[-1]) == (0.0, 1.0)
+
+
 def test_a_tutorials_fraud_cannot_be_learned() -> None:
     """Fraud by the toss of a coin stays at the fraud rate, whatever model looks at it."""
     sample = tutorial_sample(20_000, seed=1)
@@ -90,7 +99,8 @@ def test_the_handbooks_file_is_read_as_transactions(tmp_path: Path) -> None:
 def test_the_page_stands_alone(measured: Hardness) -> None:
     """One HTML file with its plots inside, naming each world that was measured."""
     text = page([measured, replace(measured, name="<other>")])
-    assert "data:image/png;base64," in text
-    assert "small" in text
+    assert text.count("<svg") == 4
+    assert "Small in detail" in text
+    assert all(name.replace("_", " ") in text for name in measured.campaign_share)
     assert "&lt;other&gt;" in text
     assert "http" not in text
