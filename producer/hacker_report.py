@@ -43,6 +43,19 @@ class HackerReport:
         """Plain values for a JSON file."""
         return asdict(self)
 
+    def summary(self) -> str:
+        """The raid in a sentence."""
+        if not self.days:
+            return "the thief met no answer"
+        first, last = self.days[0].caught_share, self.days[-1].caught_share
+        won, spent = (
+            sum(getattr(day, name) for day in self.days) for name in ("gained_minor", "spent_minor")
+        )
+        return (
+            f"declined {first:.0%} on the first day and {last:.0%} on the last; won "
+            f"{won / 100:,.2f} for {spent / 100:,.2f}"
+        )
+
     def lines(self) -> list[str]:
         """The report for a reader, a line each."""
         by_day = [
@@ -55,7 +68,7 @@ class HackerReport:
             f"used {found.share_at_first:.0%} at first and {found.share_at_last:.0%} in the end"
             for found in self.learned
         ]
-        return [*by_day, *learned]
+        return [*by_day, *learned, self.summary()]
 
 
 def report_on(hacker: Hacker) -> HackerReport:

@@ -123,7 +123,8 @@ class Publisher:
             self.delivered += 1
             return
         self._failure = self._failure or error.str()
-        self._first_lost_us = min(self._first_lost_us or time_us, time_us)
+        is_first = self._first_lost_us is None or time_us < self._first_lost_us
+        self._first_lost_us = time_us if is_first else self._first_lost_us
 
     def _check(self) -> None:
         stalled = len(self._client) > 0 and self._clock() - self._moved_at > self._stall_seconds
@@ -152,12 +153,17 @@ def _time(record_us: int | None) -> str:
 
 
 def open_publisher(kafka: KafkaSettings, *, stall_seconds: float = 60.0) -> Publisher:
-    """A publisher for the settings' broker.
+    """A publisher for the settings' broker."""
+    return Publisher(open_client(kafka), stall_seconds=stall_seconds)
+
+
+def open_client(kafka: KafkaSettings) -> Client:
+    """An idempotent client with a bounded buffer.
 
     Records never time out one by one: that could leave a gap before a later one that arrives. The
     publisher's own deadline stops all of them at once.
     """
-    client = make_producer(
+    return make_producer(
         kafka,
         **{
             "message.timeout.ms": 0,
@@ -166,7 +172,6 @@ def open_publisher(kafka: KafkaSettings, *, stall_seconds: float = 60.0) -> Publ
             "batch.num.messages": 10_000,
         },
     )
-    return Publisher(client, stall_seconds=stall_seconds)
 
 
 class Stop(Protocol):

@@ -10,6 +10,7 @@ from collections import Counter
 from typing import Any
 
 import orjson
+import psutil
 import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
@@ -89,6 +90,38 @@ def test_ten_kills_leave_exactly_the_expected_records(kafka_settings: Settings) 
         assert Counter(record.value for record in found) == expected(kafka, world, topic), topic
         assert all(partition_of(r.key.encode(), 4) == r.sequence[0] for r in found)
     assert _is_in_time_order(on_topic(kafka, kafka.topic))
+
+
+def test_a_broker_that_falls_silent_ends_the_run_and_the_next_one_completes_it(
+    kafka_settings: Settings,
+) -> None:
+    """A frozen broker ends the backfill with the time to go on from; the next run fills it up."""
+    kafka, world = kafka_settings.kafka, small_world(kafka_settings, 1500)
+    spec = world_of(kafka, world, NOW_US)
+    run = Run(kafka, spec, open_publisher(kafka, stall_seconds=3.0), Silent(), threading.Event())
+    broker = _broker_process()
+    freezer = threading.Thread(target=_freeze_at, args=(broker, kafka, 10_000))
+    freezer.start()
+    try:
+        with pytest.raises(BrokerError, match=r"records delivered, all of those before 20\d\d-"):
+            run.publish(AtOnce(), total_days=DAYS)
+    finally:
+        freezer.join(60)
+        broker.resume()
+    assert backfill(kafka, world).is_complete
+    found = Counter(record.value for record in on_topic(kafka, kafka.topic))
+    assert found == expected(kafka, world, kafka.topic)
+
+
+def _broker_process() -> psutil.Process:
+    """The Kafka that this test session started."""
+    children = psutil.Process().children(recursive=True)
+    return next(child for child in children if "kafka.Kafka" in child.cmdline())
+
+
+def _freeze_at(broker: psutil.Process, kafka: KafkaSettings, records: int) -> None:
+    _await_records(kafka, records)
+    broker.suspend()
 
 
 def test_a_second_backfill_sends_nothing(kafka_settings: Settings) -> None:

@@ -2,19 +2,22 @@
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError
 
 from contracts.errors import BrokerError, SettingsError, StackError
+from contracts.settings import load_settings
 from producer.lock import sole_publisher
 from producer.pace import AtOnce, SteadyRate, TimeLapse, parse_speed
 from producer.partition import partition_of
 from producer.position import Position, Sent
-from producer.publisher import Publisher
+from producer.publisher import QUEUE_RECORDS, Publisher, open_client
 from producer.records import Record
 
+CHECKOUT = Path(__file__).resolve().parents[2]
 Report = Callable[[KafkaError | None, Any], None]
 
 
@@ -114,6 +117,15 @@ def test_a_broker_that_stays_away_ends_the_run_with_a_way_on() -> None:
         publisher.send_all(records(50, from_second=3_600))
     assert "before 1970-01-01 01:00:00 UTC" in str(found.value)
     assert broker.purged == 10
+
+
+def test_memory_is_bounded_while_no_broker_answers() -> None:
+    """Kafka's own client, nobody listening: the queue fills to its bound, then the run ends."""
+    settings = load_settings(CHECKOUT, environ={"KAFKA_BROKER": "127.0.0.1:1"})
+    client = open_client(settings.kafka)
+    publisher = Publisher(client, clock=lambda: 0.0 if len(client) < QUEUE_RECORDS else 61.0)
+    with pytest.raises(BrokerError, match=r"0 of 50,000 records.*before 1970-01-01 00:00:00"):
+        publisher.send_all(records(QUEUE_RECORDS + 1))
 
 
 def test_a_broker_that_comes_back_in_time_loses_nothing() -> None:
