@@ -1,23 +1,33 @@
-"""The synthetic world's history as tables, made without servers."""
+"""Histories as tables, made without servers: our synthetic world's, and the Handbook's."""
 
 from collections import defaultdict
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from contracts.columns import SOURCE_SCHEMA, parse_transactions, with_source
 from contracts.settings import KafkaSettings, Settings
 from models.build import Records
+from models.offline import offline_records
 from models.wire import DECISION_SCHEMA, LABELS, OUTCOME_SCHEMA, parse_records
 from producer.records import Record, Writer
 from producer.spec import WorldSpec
+from producer.table_mapping import read_events
+from producer.table_spec import load_mapping
 from producer.world import World
 
 START_DAY = 20_454  # 2026-01-01
+HANDBOOK_FROM = datetime(2018, 7, 1)  # noqa: DTZ001  as the file has it
+MAPPING = Path(__file__).resolve().parent.parent / "config" / "mappings" / "handbook.yaml"
 
 
-def world_records(settings: Settings, days: int) -> Records:
-    """Transactions of the first days, and the labels that are known by their end."""
+def world_topics(settings: Settings, days: int) -> dict[str, list[Record]]:
+    """Every record of the first days by topic, in the order of publication."""
     world = settings.world
     spec = WorldSpec(world.seed, START_DAY, world.cards, world.merchants, world.fraud_rate)
     writer = Writer(World(spec), settings.kafka)
@@ -25,7 +35,21 @@ def world_records(settings: Settings, days: int) -> Records:
     for number in range(days):
         for record in writer.day(number):
             by_topic[record.topic].append(record)
-    return _tables(by_topic, settings.kafka)
+    return by_topic
+
+
+def world_records(settings: Settings, days: int) -> Records:
+    """Transactions of the first days, and the labels that are known by their end."""
+    return _tables(world_topics(settings, days), settings.kafka)
+
+
+def handbook_records(settings: Settings, path: Path) -> Records:
+    """The Handbook's last three months, with labels a week late."""
+    with TemporaryDirectory(prefix="fraud-handbook-") as scratch:
+        part = Path(scratch) / "part.parquet"
+        pq.write_table(pq.read_table(path, filters=pc.field("TX_DATETIME") >= HANDBOOK_FROM), part)
+        events = pa.concat_tables(list(read_events(part, load_mapping(MAPPING))))
+    return offline_records(events.combine_chunks(), settings.kafka.topic)
 
 
 def _tables(by_topic: dict[str, list[Record]], kafka: KafkaSettings) -> Records:

@@ -76,9 +76,15 @@ def evaluate(
     mapping: Annotated[Path, typer.Option(help="What its columns mean; see config/mappings.")],
     report: Annotated[Path, typer.Option(help="Folder for report and figures.")],
     arms: Annotated[str, typer.Option(help="Arms to compare, comma-separated.")] = "",
+    maturity_days: Annotated[
+        int | None, typer.Option(help="Days until labels can be trusted; default: as configured.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="Read only the first N rows.")] = None,
 ) -> None:
     """Run the whole protocol offline on your own labelled transactions; no servers needed."""
-    from cli.offline import evaluate_file
+    from cli.offline import OfflineOrder, evaluate_file, with_maturity
 
     names = [name for name in arms.split(",") if name]
-    evaluate_file(settings(), file, mapping, report, names, Console())
+    order = OfflineOrder(file, mapping, report, names, limit)
+    known = with_maturity(settings(), maturity_days)
+    evaluate_file(known, order, Console(stderr=True), Console())

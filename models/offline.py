@@ -14,6 +14,7 @@ from contracts.errors import TrainingError
 from contracts.settings import Settings
 from models.arms import Arm
 from models.build import FeaturePlan, Records, assemble
+from models.evaluation import Figure
 from models.fit import fit_arm
 from models.folds import Fold
 from models.metrics import average_precision, rank
@@ -69,7 +70,7 @@ def evaluate_offline(
     say(f"features of {len(labelled):,} transactions")
     records = offline_records(labelled, settings.kafka.topic)
     source = TableSource("offline", "offline", "offline", {})
-    table, left_out = _informative(assemble(records, settings.learning, plan, source))
+    table, left_out = informative(assemble(records, settings.learning, plan, source))
     if left_out:
         say(f"{len(left_out)} features left out, the table lacks what they need: {left_out}")
     predictors = {}
@@ -79,7 +80,7 @@ def evaluate_offline(
     return _report(settings, table, predictors, left_out, report, say)
 
 
-def _informative(table: TrainingTable) -> tuple[TrainingTable, list[str]]:
+def informative(table: TrainingTable) -> tuple[TrainingTable, list[str]]:
     """Without features that are missing or constant throughout the training fold."""
     values = table.of(Fold.TRAIN).values
     missing = np.isnan(values)
@@ -112,6 +113,14 @@ def _fit(arm: Arm, table: TrainingTable, seed: int) -> Predictor:
     return fit_arm(arm, *samples, categorical=codes, seed=seed).predictor
 
 
+def _told(figure: Figure) -> dict[str, Any]:
+    """A figure for JSON, which knows no NaN: null is what could not be measured."""
+    value, low, high = (
+        None if number != number else number for number in (figure.value, figure.low, figure.high)
+    )
+    return {"value": value, "interval": [low, high]}
+
+
 def _report(
     settings: Settings,
     table: TrainingTable,
@@ -138,12 +147,9 @@ def _report(
         seed=settings.learning.seed,
         folder=report,
     )
-    tree: dict[str, Any] = {
-        name: {"value": figure.value, "interval": [figure.low, figure.high]}
-        for name, figure in assessment.figures.items()
-        if name in HEADLINES
-    }
+    tree: dict[str, Any] = {name: _told(assessment.figures[name]) for name in HEADLINES}
     tree |= {"arm": best, "arms": scores, "features_left_out": left_out}
+    tree["folds"] = table.description.folds.as_days()
     tree["counts"] = table.description.counts
     (report / "result.json").write_text(json.dumps(tree, indent=1))
     return OfflineResult(tree, assessment.card)

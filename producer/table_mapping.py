@@ -1,7 +1,7 @@
 """Rows of a foreign table to transactions and labels, each refused row with its reason."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,16 +88,25 @@ def _plain(value: object) -> object:
     return value if is_json else str(value)
 
 
-def read_events(path: Path, mapping: TableMapping) -> Iterator[pa.Table]:
+def read_events(
+    path: Path,
+    mapping: TableMapping,
+    *,
+    limit: int | None = None,
+    refused: Callable[[tuple[RejectedRow, ...]], None] | None = None,
+) -> Iterator[pa.Table]:
     """The valid rows of a file as `fraud import` would publish them, in time order, without Kafka.
 
     Tables in LABELLED_EVENT_SCHEMA: one partition 0, offsets counting from 0, record timestamp =
-    event time in whole milliseconds. The rows stand sorted on disk, not in memory.
+    event time in whole milliseconds. The rows stand sorted on disk, not in memory. `refused` is
+    told of each batch's rows that cannot be mapped.
     """
     with tempfile.TemporaryDirectory(prefix="fraud-events-") as folder:
         runs = SortedRuns(Path(folder), "event_time")
-        for batch in map_file(path, mapping):
+        for batch in map_file(path, mapping, limit=limit):
             runs.add(batch.table)
+            if refused is not None and batch.rejected:
+                refused(batch.rejected)
         offset = 0
         for table in runs.windows():
             yield _as_events(table, offset)
