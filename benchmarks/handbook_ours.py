@@ -74,6 +74,10 @@ def _known_spell(past: History, time: Floats, is_fraud: NDArray[np.bool_]) -> di
         "honest_since_fraud": np.where(has_fraud, last_known - fraud, NEVER),
         "frauds_in_row": np.where(in_spell, last_known - np.maximum(honest, past.first - 1), 0.0),
         "spell_days": np.where(in_spell, (time - time[begin]) / DAY, -1.0),
+        "days_since_honest": np.where(
+            exists & (honest >= past.first), (time - time[np.maximum(honest, 0)]) / DAY, NEVER
+        ),
+        "days_since_known": np.where(exists, (time - time[at]) / DAY, NEVER),
     }
 
 
@@ -91,6 +95,8 @@ def _customer_scale(rows: Transactions) -> dict[str, Floats]:
         top = past.totals(amount * large, days * DAY) - amount * large
         columns[f"large_sum_{days}d"] = top
         columns[f"excess_{days}d"] = past.totals(excess, days * DAY) - excess
+        count = past.totals(np.ones(len(amount)), days * DAY)
+        columns[f"large_share_{days}d"] = columns[f"large_{days}d"] / count
     fraud = past.take(rows.fraud.astype(float))
     for days in (7, 28):
         window = DELAY + days * DAY
