@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
 from contracts.settings import Settings
+from models.tracking import asking_mlflow
 
 _log = logging.getLogger(__name__)
 
@@ -91,6 +92,7 @@ def plan_arms(settings: Settings, names: Sequence[str] = ()) -> list[dict[str, A
     return [arm.to_tree() for arm in plan(names, settings.learning)]
 
 
+@asking_mlflow()
 def start_training_run(settings: Settings, table_uri: str, reference: str) -> str:
     """The MLflow parent run of this training; the same reference gives the same run's id."""
     from models.training import start_training
@@ -98,6 +100,7 @@ def start_training_run(settings: Settings, table_uri: str, reference: str) -> st
     return start_training(settings, table_uri, reference)
 
 
+@asking_mlflow()
 def train_arm(
     settings: Settings, table_uri: str, arm: Mapping[str, Any], parent_run_id: str
 ) -> ArmResult:
@@ -113,6 +116,7 @@ def train_arm(
     return {"run_id": trained.run_id, "arm": trained.arm, "metrics": trained.metrics}
 
 
+@asking_mlflow()
 def select_and_register(
     settings: Settings, table_uri: str, run_ids: Sequence[str], parent_run_id: str
 ) -> str:
@@ -128,6 +132,7 @@ def select_and_register(
     return select(settings, table_uri, run_ids, parent_run_id)
 
 
+@asking_mlflow()
 def run_gate(settings: Settings, table_uri: str, version: str) -> GateResult:
     """Compare a version with the champion (or the rule tier) on test days after both models' data.
 
@@ -138,6 +143,7 @@ def run_gate(settings: Settings, table_uri: str, version: str) -> GateResult:
     return gate_version(settings, table_uri, version)
 
 
+@asking_mlflow()
 def promote(settings: Settings, version: str, who: str, why: str) -> PromotionResult:
     """Move `champion` to a version and `previous_champion` to the one before it.
 
@@ -150,6 +156,7 @@ def promote(settings: Settings, version: str, who: str, why: str) -> PromotionRe
     return {"version": moved.version, "previous": moved.previous, "changed": moved.changed}
 
 
+@asking_mlflow()
 def rollback(settings: Settings, who: str, why: str) -> PromotionResult:
     """Move `champion` back to `previous_champion`.
 
@@ -162,6 +169,7 @@ def rollback(settings: Settings, who: str, why: str) -> PromotionResult:
     return {"version": moved.version, "previous": moved.previous, "changed": moved.changed}
 
 
+@asking_mlflow()
 def evaluate_champion(settings: Settings, table_uri: str) -> dict[str, Any]:
     """How the champion did on the test days of a training table, logged as an MLflow run."""
     from models.gating import champion_figures

@@ -2,7 +2,8 @@
 
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,25 @@ def tracking_client(mlflow_settings: MlflowSettings) -> Any:
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
     return mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+@contextmanager
+def asking_mlflow() -> Iterator[None]:
+    """Turn what MLflow's client raises into the project's error, so that a retry knows its cause.
+
+    Also a decorator. Refusals that mean something, such as a missing alias, are handled where they
+    arise and never come here.
+
+    Raises:
+        RegistryError: the server went away or refused in the middle of the work.
+    """
+    from mlflow.exceptions import MlflowException
+    from requests import RequestException
+
+    try:
+        yield
+    except (MlflowException, RequestException) as error:
+        raise RegistryError(f"MLflow failed: {error}", remedy=_REMEDY) from error
 
 
 def request_json(url: str, timeout_seconds: float = 5.0) -> bytes | None:
@@ -88,15 +108,22 @@ def start_run(settings: Settings, client: Any, reference: str, tags: Mapping[str
 
 def finished_child(client: Any, parent_run_id: str, arm: str) -> Any | None:
     """The child run of an arm if it is complete."""
-    parent = client.get_run(parent_run_id)
-    wanted = f"tags.`mlflow.parentRunId` = '{parent_run_id}' and tags.`{ARM_TAG}` = '{arm}'"
-    runs = client.search_runs([parent.info.experiment_id], filter_string=wanted)
+    runs = _children(client, client.get_run(parent_run_id), arm)
     return next((run for run in runs if run.info.status == "FINISHED"), None)
 
 
+def _children(client: Any, parent: Any, arm: str) -> list[Any]:
+    run_id, experiment = parent.info.run_id, parent.info.experiment_id
+    wanted = f"tags.`mlflow.parentRunId` = '{run_id}' and tags.`{ARM_TAG}` = '{arm}'"
+    return list(client.search_runs([experiment], filter_string=wanted))
+
+
 def start_child(client: Any, parent_run_id: str, arm: str) -> str:
-    """A new child run of an arm."""
+    """A new child run of an arm; one that a killed task left open is closed as killed."""
     parent = client.get_run(parent_run_id)
+    for run in _children(client, parent, arm):
+        if run.info.status == "RUNNING":
+            client.set_terminated(run.info.run_id, "KILLED")
     tags = {"mlflow.parentRunId": parent_run_id, ARM_TAG: arm}
     run = client.create_run(parent.info.experiment_id, run_name=arm, tags=tags)
     return str(run.info.run_id)

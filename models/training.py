@@ -3,6 +3,7 @@
 import logging
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,8 @@ def train_arm(settings: Settings, table_uri: str, arm: Arm, parent_run_id: str) 
         RegistryError: MLflow is out of reach.
         TrainingError: the arm cannot learn from this table.
     """
+    from mlflow.exceptions import MlflowException
+
     client = tracking_client(settings.mlflow)
     known = finished_child(client, parent_run_id, arm.name)
     if known is not None:
@@ -84,8 +87,9 @@ def train_arm(settings: Settings, table_uri: str, arm: Arm, parent_run_id: str) 
     run_id = start_child(client, parent_run_id, arm.name)
     try:
         metrics = _fit_and_log(client, run_id, table, arm, settings)
-    except BaseException:  # a killed task too must not leave a run that looks alive
-        client.set_terminated(run_id, "FAILED")
+    except BaseException:  # a cancelled task too must not leave a run that looks alive
+        with suppress(MlflowException):  # the server may be what failed; the cause matters more
+            client.set_terminated(run_id, "FAILED")
         raise
     client.set_terminated(run_id, "FINISHED")
     return TrainedArm(run_id, arm.name, metrics)
