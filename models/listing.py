@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from contracts.errors import RegistryError
 from contracts.settings import Settings
 from models.promotion import notice_moves
 from models.registry import resolve
+from models.registry_view import VersionRecord, model_versions, registered_model
 from models.tracking import tracking_client
 
 TEST_PREFIX = "test_"
@@ -36,13 +36,9 @@ def list_versions(settings: Settings) -> list[VersionSummary]:
     Raises:
         RegistryError: the registry does not answer.
     """
-    client, name = tracking_client(settings.mlflow), settings.mlflow.model_name
-    notice_moves(settings, client)
-    aliases = _aliases(client, name)
-    found = client.search_model_versions(f"name = '{name}'")
-    return [
-        _summary(version, aliases, {}) for version in sorted(found, key=lambda v: -int(v.version))
-    ]
+    notice_moves(settings)
+    aliases = _aliases(settings)
+    return [_summary(record, aliases, {}) for record in model_versions(settings)]
 
 
 def describe_version(settings: Settings, version_or_alias: str) -> VersionSummary:
@@ -65,32 +61,28 @@ def describe_version(settings: Settings, version_or_alias: str) -> VersionSummar
         for key, value in metrics.items()
         if key.startswith(TEST_PREFIX)
     }
-    return _summary(version, _aliases(client, name), figures)
+    record = VersionRecord(number, int(version.creation_timestamp), dict(version.tags))
+    return _summary(record, _aliases(settings), figures)
 
 
-def _aliases(client: Any, name: str) -> dict[str, list[str]]:
+def _aliases(settings: Settings) -> dict[str, list[str]]:
     """Version to aliases; the search for versions leaves them out."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        pairs: Mapping[str, str] = client.get_registered_model(name).aliases
-    except MlflowException:
-        return {}
+    model = registered_model(settings)
+    pairs: Mapping[str, str] = {} if model is None else model.aliases
     by_version: dict[str, list[str]] = {}
     for alias, version in sorted(pairs.items()):
-        by_version.setdefault(str(version), []).append(alias)
+        by_version.setdefault(version, []).append(alias)
     return by_version
 
 
 def _summary(
-    version: Any, aliases: Mapping[str, list[str]], figures: Mapping[str, float]
+    record: VersionRecord, aliases: Mapping[str, list[str]], figures: Mapping[str, float]
 ) -> VersionSummary:
-    made = datetime.fromtimestamp(version.creation_timestamp / 1000, tz=UTC)
-    number = str(version.version)
+    made = datetime.fromtimestamp(record.created_ms / 1000, tz=UTC)
     return VersionSummary(
-        version=number,
-        aliases=tuple(aliases.get(number, ())),
+        version=record.version,
+        aliases=tuple(aliases.get(record.version, ())),
         created=made.isoformat(timespec="minutes"),
-        tags=dict(version.tags),
+        tags=record.tags,
         figures=figures,
     )

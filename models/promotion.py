@@ -9,6 +9,7 @@ from typing import Any
 from contracts.errors import RegistryError
 from contracts.settings import Settings
 from models.registry import CHAMPION, PREVIOUS, client_alias, load_bundle, resolve
+from models.registry_view import RegisteredModel, registered_model
 from models.tracking import tracking_client
 
 EVENT_PREFIX = "event."
@@ -74,7 +75,7 @@ def rollback(settings: Settings, *, who: str, why: str, clock: Clock = utc_now) 
 
 def _move(settings: Settings, version: str, action: str, who: str, why: str, clock: Clock) -> Moved:
     client, name = tracking_client(settings.mlflow), settings.mlflow.model_name
-    notice_moves(settings, client, clock)
+    notice_moves(settings, clock)
     champion = client_alias(client, name, CHAMPION)
     if champion == version:
         return Moved(version, client_alias(client, name, PREVIOUS), changed=False)
@@ -104,27 +105,26 @@ def history(settings: Settings, clock: Clock = utc_now) -> list[AliasMove]:
     Raises:
         RegistryError: the registry does not answer.
     """
-    client = tracking_client(settings.mlflow)
-    notice_moves(settings, client, clock)
-    return _history(client, settings.mlflow.model_name)
+    notice_moves(settings, clock)
+    model = registered_model(settings)
+    return [] if model is None else _moves(model)
 
 
-def _history(client: Any, name: str) -> list[AliasMove]:
-    from mlflow.exceptions import MlflowException
-
-    try:
-        tags = client.get_registered_model(name).tags
-    except MlflowException:
-        return []
-    events = sorted(item for item in tags.items() if item[0].startswith(EVENT_PREFIX))
+def _moves(model: RegisteredModel) -> list[AliasMove]:
+    events = sorted(item for item in model.tags.items() if item[0].startswith(EVENT_PREFIX))
     return [AliasMove(**json.loads(body)) for _, body in events]
 
 
-def notice_moves(settings: Settings, client: Any, clock: Clock = utc_now) -> AliasMove | None:
-    """Record a champion that somebody set in MLflow's own pages or API since the last event."""
-    name = settings.mlflow.model_name
-    champion = client_alias(client, name, CHAMPION)
-    known = _history(client, name)
+def notice_moves(settings: Settings, clock: Clock = utc_now) -> AliasMove | None:
+    """Record a champion that somebody set in MLflow's own pages or API since the last event.
+
+    Raises:
+        RegistryError: the registry does not answer.
+    """
+    model = registered_model(settings)
+    if model is None:
+        return None
+    known, champion = _moves(model), model.aliases.get(CHAMPION)
     last = known[-1].version if known else None
     if champion is None or champion == last:
         return None
@@ -136,6 +136,7 @@ def notice_moves(settings: Settings, client: Any, clock: Clock = utc_now) -> Ali
         "The alias was moved in MLflow itself",
         _stamp(clock),
     )
+    client, name = tracking_client(settings.mlflow), settings.mlflow.model_name
     _record(client, name, move)
     if last is not None:
         client.set_registered_model_alias(name, PREVIOUS, last)

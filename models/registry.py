@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from contracts.errors import RegistryError
+from contracts.errors import BundleError, RegistryError
 from contracts.settings import Settings
 from models.bundle import Bundle, open_bundle
 from models.tracking import request_json, tracking_client
@@ -108,6 +108,7 @@ def fetch_version(name: str, version: str, target: Path) -> Path:
 
     Raises:
         RegistryError: there is no such version, or its files are out of reach.
+        BundleError: it has no signature.
     """
     from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
@@ -118,7 +119,25 @@ def fetch_version(name: str, version: str, target: Path) -> Path:
         raise RegistryError(
             f"model version {version} cannot be fetched: {error}", remedy="Run `fraud models list`"
         ) from error
+    refuse_unsigned(Path(where), version)
     return next((p.parent for p in Path(where).rglob("bundle.json")), Path(where))
+
+
+def refuse_unsigned(folder: Path, version: str) -> None:
+    """A version without MLflow's description, or without the signature in it, was not made here.
+
+    Raises:
+        BundleError: there is none.
+    """
+    import yaml
+
+    described = folder / "MLmodel"
+    tree = yaml.safe_load(described.read_text()) if described.is_file() else {}
+    if not tree.get("signature"):
+        raise BundleError(
+            f"model version {version} has no signature",
+            remedy="Register only what the training pipeline made",
+        )
 
 
 def register_bundle(
