@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xgboost
 from numpy.typing import NDArray
 
 from models.preprocess import Floats, Preprocess
 
 if TYPE_CHECKING:
+    import xgboost
     from sklearn.ensemble import RandomForestClassifier
 
 MODEL_FILE = "forest.ubj"
@@ -26,7 +26,7 @@ _ROOT_PARENT = 2**31 - 1
 class ForestPredictor:
     """Mean vote of the trees as log-odds; contributions are shares of that vote, rescaled."""
 
-    def __init__(self, booster: xgboost.Booster, prepare: Preprocess | None) -> None:
+    def __init__(self, booster: "xgboost.Booster", prepare: Preprocess | None) -> None:
         booster.set_param({"nthread": SCORING_THREADS})
         self._booster = booster
         self._prepare = prepare
@@ -48,6 +48,8 @@ class ForestPredictor:
         return self._contributions(values, approximate=False)
 
     def _contributions(self, values: Floats, *, approximate: bool) -> Floats:
+        import xgboost
+
         matrix = xgboost.DMatrix(self._prepared(values), nthread=SCORING_THREADS)
         found = self._booster.predict(matrix, pred_contribs=True, approx_contribs=approximate)
         shares = np.asarray(found, dtype=np.float64)
@@ -66,6 +68,8 @@ class ForestPredictor:
     @classmethod
     def load(cls, folder: Path, prepare: Preprocess | None) -> "ForestPredictor":
         """From the files that `save` wrote."""
+        import xgboost
+
         booster = xgboost.Booster()
         booster.load_model(str(folder / MODEL_FILE))
         return cls(booster, prepare)
@@ -85,8 +89,10 @@ def _slope(vote: Floats, average: Floats) -> Floats:
     return np.divide(gained, step, out=tangent, where=np.abs(step) > FLOOR)
 
 
-def booster_of(forest: "RandomForestClassifier") -> xgboost.Booster:
+def booster_of(forest: "RandomForestClassifier") -> "xgboost.Booster":
     """The forest's trees as a booster whose plain sum is the probability of fraud."""
+    import xgboost
+
     count, features = len(forest.estimators_), int(forest.n_features_in_)
     trees = [_tree(one.tree_, number, count) for number, one in enumerate(forest.estimators_)]
     booster = xgboost.Booster()

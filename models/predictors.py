@@ -2,10 +2,9 @@
 
 import json
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import xgboost
 from numpy.typing import NDArray
 
 from contracts.errors import BundleError
@@ -14,6 +13,9 @@ from models.lightgbm_family import LightgbmPredictor
 from models.neural_family import NeuralPredictor
 from models.preprocess import Floats, Preprocess, preprocess_from
 from models.tree_paths import paths_of_xgboost
+
+if TYPE_CHECKING:
+    import xgboost
 
 SCORING_THREADS = 1
 PREDICTOR_FILE = "predictor.json"
@@ -42,7 +44,7 @@ class Predictor(Protocol):
 class XgboostPredictor:
     """Boosted trees; one thread, so that several scorers share a machine fairly."""
 
-    def __init__(self, booster: xgboost.Booster, prepare: Preprocess | None) -> None:
+    def __init__(self, booster: "xgboost.Booster", prepare: Preprocess | None) -> None:
         booster.set_param({"nthread": SCORING_THREADS})
         self._booster = booster
         self._prepare = prepare
@@ -63,6 +65,8 @@ class XgboostPredictor:
 
     def exact_contributions(self, values: Floats) -> Floats:
         """TreeSHAP."""
+        import xgboost
+
         matrix = xgboost.DMatrix(self._prepared(values), nthread=SCORING_THREADS)
         found = self._booster.predict(matrix, pred_contribs=True)
         return np.asarray(found[:, :-1], dtype=np.float64)
@@ -78,6 +82,8 @@ class XgboostPredictor:
     @classmethod
     def load(cls, folder: Path, prepare: Preprocess | None) -> "XgboostPredictor":
         """From the files that `save` wrote."""
+        import xgboost
+
         booster = xgboost.Booster(params={"nthread": SCORING_THREADS})
         booster.load_model(str(folder / "model.ubj"))
         return cls(booster, prepare)

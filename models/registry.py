@@ -4,13 +4,15 @@ import json
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from contracts.errors import BundleError, RegistryError
 from contracts.settings import Settings
-from models.bundle import Bundle, open_bundle
 from models.tracking import request_json, tracking_client
+
+if TYPE_CHECKING:
+    from models.bundle import Bundle
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous_champion"
 BUNDLE_ARTIFACT = "bundle"
@@ -82,13 +84,15 @@ def resolve(settings: Settings, version_or_alias: str) -> str:
 
 def load_bundle(
     settings: Settings, version_or_alias: str, *, feature_hash: str | None = None
-) -> Bundle:
+) -> "Bundle":
     """Download, read and test a model version; for the platform's features unless told otherwise.
 
     Raises:
         RegistryError: the registry does not answer, or has no such version.
         BundleError: the version is incomplete, or was made for other features than this code's.
     """
+    from models.bundle import open_bundle  # the model libraries: seconds that few callers need
+
     version = resolve(settings, version_or_alias)
     expected = feature_hash or _platform_hash()
     tracking_client(settings.mlflow)
