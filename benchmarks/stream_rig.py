@@ -23,12 +23,12 @@ import yaml
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from contracts.kafka import full_ranges, make_producer
+from contracts.kafka import RawRecord, full_ranges, make_producer
 from contracts.settings import KafkaSettings, Settings, load_settings
 from features.definition import FEATURE_SET
 from features.engine import replay
 from features.history import events_of
-from models.bundle import save_bundle
+from models.bundle import Bundle, open_bundle, save_bundle
 from models.calibration import Calibrator
 from models.policy import Policy
 from models.predictors import XgboostPredictor
@@ -264,9 +264,17 @@ def answers(settings: Settings) -> int:
 
 
 def register_model(rig: Rig, seed: int) -> str:
-    """A boosted model of full size on the real features of made-up transactions; its version."""
-    from contracts.kafka import RawRecord
+    """The made-up model of a seed in the registry; its version."""
+    folder = rig.home / f"bundle-{seed}"
+    folder.mkdir()
+    made_up_model(folder, rig.settings, seed)
+    client = tracking_client(rig.settings.mlflow)
+    run = client.create_run(experiment_id(client, rig.settings.mlflow.experiment))
+    return register_bundle(rig.settings, client, run.info.run_id, folder, {})
 
+
+def made_up_model(folder: Path, settings: Settings, seed: int) -> Bundle:
+    """A boosted model of full size on the real features of made-up transactions."""
     dice = random.Random(seed)
     records = [
         RawRecord(0, n, (EPOCH_US + n * STEP_US) // 1000, key.encode(), value)
@@ -277,12 +285,8 @@ def register_model(rig: Rig, seed: int) -> str:
     rng = np.random.default_rng(seed)
     amount = values[:, FEATURE_SET.names.index("transaction_amount")]
     target = rng.random(len(values)) < np.where(amount > np.quantile(amount, 0.98), 0.3, 0.002)
-    folder = rig.home / f"bundle-{seed}"
-    folder.mkdir()
-    _save(folder, rig.settings, values, target.astype(int), seed)
-    client = tracking_client(rig.settings.mlflow)
-    run = client.create_run(experiment_id(client, rig.settings.mlflow.experiment))
-    return register_bundle(rig.settings, client, run.info.run_id, folder, {})
+    _save(folder, settings, values, target.astype(int), seed)
+    return open_bundle(folder, str(seed))
 
 
 def _save(

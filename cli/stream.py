@@ -26,8 +26,12 @@ def run(
         float, typer.Option(help="Seconds between batches; below 0: the settings'.")
     ] = -1.0,
     starting: Annotated[
-        str, typer.Option(help="Without a checkpoint: latest, snapshot, or JSON offsets.")
-    ] = "snapshot",
+        str,
+        typer.Option(
+            help="Without a checkpoint: latest, snapshot, champion (waits for one), or JSON "
+            "offsets; default: the settings'."
+        ),
+    ] = "",
     checkpoint: Annotated[Path | None, typer.Option(help="Folder of Spark's checkpoint.")] = None,
     metrics_port: Annotated[
         int, typer.Option(help="Of the metrics page; 0: none; below: Spark UI's + 50.")
@@ -45,7 +49,7 @@ def run(
         jars=state / "jars" / "spark",
         master=master or configured.spark.master,
         trigger_seconds=configured.spark.trigger_seconds if trigger < 0 else trigger,
-        starting=starting,
+        starting=starting or configured.spark.starting,
         metrics_port=configured.spark.ui_port + 50 if metrics_port < 0 else metrics_port or None,
     )
     run_stream(configured, options, _stop_on_signals())

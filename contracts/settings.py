@@ -109,6 +109,7 @@ class SparkSettings(Section):
     ui_port: Port
     trigger_seconds: Annotated[float, Field(ge=0)]
     max_offsets_per_trigger: Positive
+    starting: str
 
 
 class LearningSettings(Section):
@@ -220,6 +221,7 @@ VARIABLES: Mapping[str, str] = {
     "SPARK_UI_PORT": "spark.ui_port",
     "STREAM_TRIGGER_SECONDS": "spark.trigger_seconds",
     "STREAM_MAX_OFFSETS": "spark.max_offsets_per_trigger",
+    "STREAM_STARTING": "spark.starting",
     "MATURITY_DAYS": "learning.maturity_days",
     "BATCH_SIZE": "learning.batch_size",
     "EPOCHS": "learning.epochs",

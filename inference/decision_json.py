@@ -23,7 +23,7 @@ class DecisionColumns:
 
     score: NDArray[np.float64] | None
     decision: NDArray[np.int8]
-    reasons: Sequence[Sequence[dict[str, Any]]]
+    reasons: Sequence[Sequence[dict[str, Any]] | orjson.Fragment]
     expected_loss_minor: NDArray[np.int64]
     control: NDArray[np.bool_]
     propensity: NDArray[np.float64]

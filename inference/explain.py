@@ -131,7 +131,7 @@ def run_url(settings: Settings, version: str) -> str:
 def _reasons(model: Model, values: Vector) -> tuple[Reason, ...]:
     contributions = model.exact_contributions(values)
     found = top_reasons(values, contributions, ReasonMap.of(FEATURE_SET), "tree_shap")[0]
-    return tuple(Reason(**{**reason, "value": _or_none(reason["value"])}) for reason in found)
+    return tuple(Reason(**reason) for reason in orjson.loads(found))
 
 
 def _because(reason: Reason, earlier: Vector) -> Because:

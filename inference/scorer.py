@@ -9,9 +9,9 @@ features, and with the same model the bytes of the answers, are the same again.
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+import orjson
 import pyarrow as pa
 
 from contracts.columns import ParsedTransactions, parse_transactions, with_source
@@ -155,12 +155,14 @@ class Scorer:
 
     def _reasons(
         self, matrix: FeatureMatrix, decided: Decided, model: Model
-    ) -> list[list[dict[str, Any]]]:
+    ) -> list[orjson.Fragment]:
         """Path contributions for all; exact ones for what a person will look at."""
         values, reason_map = matrix.values, self._reason_map
         cheap = top_reasons(values, model.contributions(values), reason_map, "path")
         seen_by_people = np.flatnonzero((decided.decision != APPROVE) | decided.control)
-        return exact_where(seen_by_people, values, cheap, model.exact_contributions, reason_map)
+        exact = model.exact_contributions
+        reasons = exact_where(seen_by_people, values, cheap, exact, reason_map)
+        return [orjson.Fragment(row) for row in reasons]
 
     def _by_rules(self, events: pa.Table, matrix: FeatureMatrix | None) -> DecisionColumns:
         ruled = self._rules.decide(events)

@@ -27,7 +27,9 @@ from inference.progress import log_progress
 from inference.spark_session import connector_jars, kafka_options, open_session
 from inference.spark_worker import answer_task, warm_task
 from inference.start_offsets import (
+    FIRST_CHAMPION,
     as_spark_json,
+    await_champion,
     build_state,
     checkpoint_offsets,
     resolve_start,
@@ -65,11 +67,13 @@ def run_stream(settings: Settings, options: StreamOptions, stop: threading.Event
     jars = connector_jars(options.jars)
     with ThreadPoolExecutor(1) as beside:
         # Folding the past and starting the JVM wait for different things.
-        state = beside.submit(prepare_start, settings, options)
+        state = beside.submit(prepare_start, settings, options, stop)
         spark = open_session(settings, options.master, jars, options.checkpoint.parent)
         try:
             warm_workers(spark, settings)
             start = as_spark_json(settings.kafka.topic, state.result())
+            if stop.is_set():
+                return
             query = start_query(spark, settings, options, start)
             with _metrics(settings, options, query):
                 _attend(query, stop)
@@ -77,9 +81,13 @@ def run_stream(settings: Settings, options: StreamOptions, stop: threading.Event
             _close(spark)
 
 
-def prepare_start(settings: Settings, options: StreamOptions) -> dict[int, int]:
+def prepare_start(
+    settings: Settings, options: StreamOptions, stop: threading.Event
+) -> dict[int, int]:
     """First offsets (the checkpoint's, if there is one), with feature state built up to them."""
     held = checkpoint_offsets(options.checkpoint, settings.kafka.topic)
+    if held is None and options.starting == FIRST_CHAMPION:
+        await_champion(settings, stop)
     start = dict(held or resolve_start(settings, options.starting))
     origin = "the checkpoint" if held else options.starting
     logger.info("starting from %s: %s", origin, start)

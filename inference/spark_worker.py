@@ -1,5 +1,6 @@
 """What runs in Spark's Python workers: each process keeps a scorer and models between batches."""
 
+import gc
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from inference.assembly import make_pins, make_pool, make_scorer, make_tallies
 from inference.model_pool import ModelPool
 from inference.pins import Pins
 from inference.ports import Model
+from inference.reasons import load_kernel
 from inference.scorer import Scorer
 from inference.tallies import Meter
 
@@ -84,12 +86,18 @@ def process_worker(settings: Settings) -> Worker:
     pool.follow()
     meter = Meter(make_tallies(settings))
     meter.start()
-    return Worker(make_scorer(settings), pool, make_pins(settings), meter)
+    worker = Worker(make_scorer(settings), pool, make_pins(settings), meter)
+    # Spark's daemon collects garbage after every task: half a second when it has to look at all
+    # that scoring holds for good.
+    gc.collect()
+    gc.freeze()
+    return worker
 
 
 def warm_task(settings: Settings, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Load kernels and champion in a worker ahead of the first micro-batch; passes rows on."""
     load_kernels()
+    load_kernel()
     process_worker(settings)
     yield from batches
 

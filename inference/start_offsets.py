@@ -2,6 +2,7 @@
 
 import json
 import logging
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,17 +11,21 @@ from contracts.errors import FraudError, SettingsError
 from contracts.kafka import end_offsets, full_ranges
 from contracts.settings import Settings
 from features.serving import FeatureServer
+from inference.assembly import make_features
 from inference.model_pool import MlflowRegistry
 
 logger = logging.getLogger(__name__)
 
 Offsets = Mapping[int, int]
 
+FIRST_CHAMPION = "champion"
+WATCH_SECONDS = 0.5
+
 
 def resolve_start(settings: Settings, starting: str) -> Offsets:
-    """Partition to first offset for `latest`, `snapshot`, or a JSON mapping.
+    """Partition to first offset for `latest`, `snapshot`, `champion`, or a JSON mapping.
 
-    `snapshot` is where the champion's training data ended; without a champion it is `latest`.
+    The middle two are where the champion's training data ended; without one, `latest`.
 
     Raises:
         SettingsError: `starting` is none of these, or names no partition of the topic.
@@ -29,11 +34,31 @@ def resolve_start(settings: Settings, starting: str) -> Offsets:
     latest = end_offsets(full_ranges(settings.kafka, settings.kafka.topic))
     if starting == "latest":
         return latest
-    chosen = snapshot_ends(settings) if starting == "snapshot" else _parsed(starting)
+    is_snapshot = starting in ("snapshot", FIRST_CHAMPION)
+    chosen = snapshot_ends(settings) if is_snapshot else _parsed(starting)
     unknown = chosen.keys() - latest.keys()
     if unknown:
         raise SettingsError("the topic has no such partitions", value=sorted(unknown))
     return {partition: chosen.get(partition, end) for partition, end in latest.items()}
+
+
+def await_champion(settings: Settings, stop: threading.Event) -> None:
+    """Return once there is a champion, or `stop` is set; the past is folded meanwhile.
+
+    What is in the topic now is most likely what the first champion is being trained on.
+    """
+    registry = MlflowRegistry(settings)
+    logger.info("waiting for a first champion")
+    build_state(make_features(settings), resolve_start(settings, "latest"))
+    trouble = ""
+    while not stop.wait(WATCH_SECONDS):
+        try:
+            if registry.champion_version() is not None:
+                return
+        except FraudError as error:
+            if str(error) != trouble:
+                logger.warning("still waiting for a champion: %s", error)
+            trouble = str(error)
 
 
 def snapshot_ends(settings: Settings) -> Offsets:
@@ -58,7 +83,7 @@ def _parsed(text: str) -> Offsets:
         raise SettingsError(
             "starting offsets are wrong",
             value=text,
-            remedy='Give latest, snapshot, or JSON such as {"0": 120, "1": 95}',
+            remedy='Give latest, snapshot, champion, or JSON such as {"0": 120, "1": 95}',
         ) from error
 
 

@@ -37,13 +37,16 @@ class LightgbmPredictor:
     def __init__(self, booster: "lightgbm.Booster", prepare: Preprocess | None) -> None:
         self._booster = booster
         self._prepare = prepare
-        self._paths = paths_of_lightgbm(booster)
+        paths = paths_of_lightgbm(booster)
+        self._paths = paths.agreeing(self._native_margin, booster.num_feature())
 
-    def margin(self, values: Floats) -> Floats:
-        """Log-odds."""
-        prepared = self._prepared(values)
+    def _native_margin(self, prepared: Floats) -> Floats:
         raw = self._booster.predict(prepared, raw_score=True, num_threads=SCORING_THREADS)
         return np.asarray(raw, dtype=np.float64)
+
+    def margin(self, values: Floats) -> Floats:
+        """Log-odds, LightGBM's own to the bit."""
+        return self._paths.margin(self._prepared(values))
 
     def contributions(self, values: Floats) -> Floats:
         """Along the decision paths."""

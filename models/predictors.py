@@ -48,20 +48,22 @@ class XgboostPredictor:
         booster.set_param({"nthread": SCORING_THREADS})
         self._booster = booster
         self._prepare = prepare
-        self._paths = paths_of_xgboost(booster)
+        paths = paths_of_xgboost(booster)
+        self._paths = paths.agreeing(self._native_margin, booster.num_features())
 
-    def margin(self, values: Floats) -> Floats:
-        """Log-odds straight from the array, without a DMatrix."""
-        prepared = np.ascontiguousarray(self._prepared(values), dtype=np.float32)
+    def _native_margin(self, prepared: Floats) -> Floats:
         raw = self._booster.inplace_predict(
-            prepared, predict_type="margin", missing=np.nan, validate_features=False
+            prepared.astype(np.float32), predict_type="margin", validate_features=False
         )
         return np.asarray(raw, dtype=np.float64)
 
+    def margin(self, values: Floats) -> Floats:
+        """Log-odds, XGBoost's own to the bit."""
+        return self._paths.margin(self._prepared(values))
+
     def contributions(self, values: Floats) -> Floats:
         """Along the decision paths: about a hundred times faster than Shapley values."""
-        single = np.asarray(self._prepared(values), dtype=np.float32)
-        return self._paths.contributions(single.astype(np.float64))
+        return self._paths.contributions(self._prepared(values))
 
     def exact_contributions(self, values: Floats) -> Floats:
         """TreeSHAP."""

@@ -1,111 +1,199 @@
-"""What each feature adds to a tree ensemble's margin along the paths that a row takes.
+"""Tree ensembles walked by a kernel of our own: margins, and what each feature adds to them.
 
-The method is Saabas' (2014, "Interpreting random forests"): a split adds to its feature the change
-in the mean answer of the node. It is linear in depth, where Shapley values are quadratic and
-libraries' own path modes rebuild a matrix per call. Every row stands for itself, so its bits do not
-depend on its neighbours in a batch.
+The libraries' predictors cost a millisecond per call before the first row, which a stream of small
+batches pays all the time, and their path contributions rebuild a matrix per call. The kernel adds
+the same leaves in the same order and precision, so its margins have the library's very bits; this
+is checked whenever a model is made or loaded.
+
+The contributions are Saabas' (2014, "Interpreting random forests"): a split adds to its feature the
+change in the mean answer of the node. They are linear in depth, where Shapley values are quadratic.
+Every row stands for itself, so its bits do not depend on its neighbours in a batch.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xgboost
 from numba import njit
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
+
+from contracts.errors import BundleError
 
 if TYPE_CHECKING:
     import lightgbm
 
 Floats = NDArray[np.float64]
+Places = NDArray[np.uint32]
 
 LEAF = -1
 BLOCK_ROWS = 64
-NAN_GOES_RIGHT, NAN_GOES_LEFT, NAN_IS_ZERO = 0, 1, 2
+PROBES = 256
+"""Rows on which a loaded model must agree with its library."""
 
 
 @dataclass(frozen=True, slots=True)
 class TreePaths:
     """All trees' nodes in one table, and where each tree starts and how deep it is.
 
-    Where its value is below `threshold[i]`, a row takes node i's step 2i, else its step 2i + 1: to
-    the node `children[step]`, with the change `gain[step]` of the mean answer. A leaf leads to
-    itself and changes nothing.
+    Where its value is below `threshold[i]`, or missing and `nan_left[i]`, a row takes node i's step
+    2i, else its step 2i + 1: to the node `children[step]`, with the change `gain[step]` of the mean
+    answer. A leaf leads to itself and changes nothing; its answer is `leaf`. `base` begins every
+    margin; `precision` is that of the values as they are compared, and of the sum.
     """
 
-    roots: NDArray[np.int32]
-    depths: NDArray[np.int32]
-    feature: NDArray[np.int32]
+    roots: Places
+    depths: Places
+    feature: Places
     threshold: Floats
-    missing: NDArray[np.int8]
-    children: NDArray[np.int32]
+    nan_left: NDArray[np.bool_]
+    children: Places
     gain: Floats
+    leaf: NDArray[Any]
+    base: float
+    precision: DTypeLike
+
+    def margin(self, values: Floats) -> Floats:
+        """Log-odds per row."""
+        rows = self._compared(values)
+        total = np.full(len(rows), self.base, dtype=self.precision)
+        _sum_leaves(
+            rows, self.roots, self.depths, self.feature, self.threshold, self.nan_left,
+            self.children, self.leaf, total,
+        )  # fmt: skip
+        return total.astype(np.float64)
 
     def contributions(self, values: Floats) -> Floats:
         """Share of each feature in the margin: rows x features."""
         found = np.zeros(values.shape)
-        _walk(
-            np.ascontiguousarray(values, dtype=np.float64), self.roots, self.depths, self.feature,
-            self.threshold, self.missing, self.children, self.gain, found,
+        _sum_gains(
+            self._compared(values), self.roots, self.depths, self.feature, self.threshold,
+            self.nan_left, self.children, self.gain, found,
         )  # fmt: skip
         return found
 
+    def _compared(self, values: Floats) -> Floats:
+        return np.ascontiguousarray(values, dtype=self.precision).astype(np.float64, copy=False)
+
+    def agreeing(self, native: Callable[[Floats], Floats], width: int) -> "TreePaths":
+        """These paths, if they give a library's own margins, bit for bit, on probing rows.
+
+        Raises:
+            BundleError: they do not: the library's format means something else by now.
+        """
+        probes = self._probes(width)
+        worst = float(np.abs(self.margin(probes) - native(probes)).max())
+        if worst != 0.0:
+            raise BundleError(
+                "trees answer differently here than in their library",
+                value=worst,
+                remedy="Install the locked library versions",
+            )
+        return self
+
+    def _probes(self, width: int) -> Floats:
+        """Rows made of the thresholds themselves, their neighbours, zeros and missing values."""
+        dice = np.random.default_rng(0)
+        bounds = dice.choice(self.threshold, size=(PROBES, width))
+        nudged = np.nextafter(bounds, dice.choice([-np.inf, np.inf], size=bounds.shape))
+        kinds = dice.integers(0, 5, size=bounds.shape)
+        return np.select([kinds == 0, kinds == 1, kinds < 4], [np.nan, nudged, bounds], 0.0)
+
+
+@njit(cache=True, error_model="numpy", inline="always")  # type: ignore[untyped-decorator]
+def _step(
+    value: float, node: np.uint32, threshold: Floats, nan_left: NDArray[np.bool_]
+) -> np.uint64:
+    # By arithmetic: a jump that nobody can predict costs more than what it saves.
+    goes_right = np.uint64(not value < threshold[node]) & np.uint64(
+        not ((value != value) & nan_left[node])
+    )
+    return np.uint64(2) * np.uint64(node) + goes_right
+
+
+# Both walk tree by tree and level by level over a block of rows: a tree stays in the processor's
+# nearest cache, every row takes as many steps, and the steps of several rows overlap. Unsigned
+# places spare the test for a negative index.
+
 
 @njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _walk(
+def _sum_leaves(
     values: Floats,
-    roots: NDArray[np.int32],
-    depths: NDArray[np.int32],
-    feature: NDArray[np.int32],
+    roots: Places,
+    depths: Places,
+    feature: Places,
     threshold: Floats,
-    missing: NDArray[np.int8],
-    children: NDArray[np.int32],
+    nan_left: NDArray[np.bool_],
+    children: Places,
+    leaf: NDArray[Any],
+    total: NDArray[Any],
+) -> None:
+    flat, width = values.ravel(), values.shape[1]
+    nodes = np.empty(BLOCK_ROWS, dtype=np.uint32)
+    for start in range(0, len(values), BLOCK_ROWS):
+        rows = min(BLOCK_ROWS, len(values) - start)
+        for tree in range(len(roots)):
+            nodes[:rows] = roots[tree]
+            for _ in range(depths[tree]):
+                for row in range(rows):
+                    node = nodes[row]
+                    at = np.uint64((start + row) * width) + np.uint64(feature[node])
+                    nodes[row] = children[_step(flat[at], node, threshold, nan_left)]
+            for row in range(rows):
+                total[start + row] += leaf[nodes[row]]
+
+
+@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _sum_gains(
+    values: Floats,
+    roots: Places,
+    depths: Places,
+    feature: Places,
+    threshold: Floats,
+    nan_left: NDArray[np.bool_],
+    children: Places,
     gain: Floats,
     found: Floats,
 ) -> None:
-    # Tree by tree over a block of rows, so that a tree stays in the processor's nearest cache; a
-    # child is chosen by arithmetic and every row takes as many steps, so that nothing is guessed
-    # wrong and the steps of several rows overlap.
+    flat, width, out = values.ravel(), values.shape[1], found.ravel()
+    nodes = np.empty(BLOCK_ROWS, dtype=np.uint32)
     for start in range(0, len(values), BLOCK_ROWS):
+        rows = min(BLOCK_ROWS, len(values) - start)
         for tree in range(len(roots)):
-            for row in range(start, min(start + BLOCK_ROWS, len(values))):
-                node = roots[tree]
-                for _ in range(depths[tree]):
-                    column = feature[node]
-                    value = values[row, column]
-                    rule = missing[node]
-                    is_nan = value != value
-                    goes_right = (value >= threshold[node]) | (is_nan & (rule == NAN_GOES_RIGHT))
-                    goes_right |= is_nan & (rule == NAN_IS_ZERO) & (threshold[node] <= 0.0)
-                    step = 2 * node + goes_right
-                    found[row, column] += gain[step]
-                    node = children[step]
+            nodes[:rows] = roots[tree]
+            for _ in range(depths[tree]):
+                for row in range(rows):
+                    node = nodes[row]
+                    at = np.uint64((start + row) * width) + np.uint64(feature[node])
+                    step = _step(flat[at], node, threshold, nan_left)
+                    out[at] += gain[step]
+                    nodes[row] = children[step]
 
 
-def load_kernel() -> None:
-    """Compile the walk, or load it: seconds on the first run, then as long as a file read."""
-    none = np.zeros((0, 1))
-    nodes, leads = np.zeros(1, dtype=np.int32), np.zeros(2, dtype=np.int32)
-    missing = np.zeros(1, dtype=np.int8)
-    TreePaths(nodes, nodes, nodes, none[:, 0], missing, leads, none[:, 0]).contributions(none)
+def load_kernels() -> None:
+    """Compile the walks, or load them: seconds on the first run, then as long as a file read."""
+    for precision in (np.float32, np.float64):
+        leaf = _Tree(*(np.zeros(1, dtype=kind) for kind in "ifiibff"))
+        stump = _joined([leaf], 0.0, precision)
+        stump.margin(np.zeros((1, 1)))
+        stump.contributions(np.zeros((1, 1)))
 
 
 def paths_of_xgboost(booster: xgboost.Booster) -> TreePaths:
-    """The paths of XGBoost's trees; it compares in single precision, and so do these thresholds.
-
-    Rows must be rounded to float32 first, as XGBoost does itself.
-    """
-    model = json.loads(bytes(booster.save_raw("json")))
-    trees = model["learner"]["gradient_booster"]["model"]["trees"]
-    return _joined([_xgboost_tree(tree) for tree in trees])
+    """The paths of XGBoost's trees; it compares and sums in single precision."""
+    model = json.loads(bytes(booster.save_raw("json")))["learner"]
+    trees = model["gradient_booster"]["model"]["trees"]
+    score = np.float32(str(model["learner_model_param"]["base_score"]).strip("[]"))
+    base = -np.log(np.float32(1.0) / score - np.float32(1.0))
+    return _joined([_xgboost_tree(tree) for tree in trees], float(base), np.float32)
 
 
 def paths_of_lightgbm(booster: "lightgbm.Booster") -> TreePaths:
-    """The paths of LightGBM's trees, whose sum is its raw score for a forest too."""
+    """The paths of LightGBM's trees; it compares and sums in double precision."""
     trees = booster.dump_model()["tree_info"]
-    return _joined([_lightgbm_tree(tree["tree_structure"]) for tree in trees])
+    return _joined([_lightgbm_tree(tree["tree_structure"]) for tree in trees], 0.0, np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +204,9 @@ class _Tree:
     threshold: Floats
     left: NDArray[np.int32]
     right: NDArray[np.int32]
-    missing: NDArray[np.int8]
+    nan_left: NDArray[np.bool_]
     mean: Floats
+    leaf: Floats
 
     def depth(self) -> int:
         """Steps to the deepest leaf; a child stands after its parent."""
@@ -134,34 +223,38 @@ class _Tree:
         return children.ravel(), (self.mean[children] - self.mean[own]).ravel()
 
 
-def _joined(trees: Sequence[_Tree]) -> TreePaths:
-    starts = np.cumsum([0, *(len(tree.feature) for tree in trees)]).astype(np.int32)
+def _joined(trees: Sequence[_Tree], base: float, precision: DTypeLike) -> TreePaths:
+    starts = np.cumsum([0, *(len(tree.feature) for tree in trees)])
     steps = [tree.steps() for tree in trees]
+    children = [to + at for (to, _), at in zip(steps, starts, strict=False)]
     return TreePaths(
-        roots=starts[:-1],
-        depths=np.asarray([tree.depth() for tree in trees], dtype=np.int32),
-        feature=np.maximum(np.concatenate([tree.feature for tree in trees]), 0),
-        threshold=np.concatenate([tree.threshold for tree in trees]),
-        missing=np.concatenate([tree.missing for tree in trees]),
-        children=np.concatenate([to + at for (to, _), at in zip(steps, starts, strict=False)]),
-        gain=np.concatenate([gain for _, gain in steps]),
+        roots=starts[:-1].astype(np.uint32),
+        depths=np.asarray([tree.depth() for tree in trees], dtype=np.uint32),
+        feature=np.concatenate([np.maximum(tree.feature, 0) for tree in trees]).astype(np.uint32),
+        threshold=np.concatenate([tree.threshold for tree in trees]).astype(np.float64),
+        nan_left=np.concatenate([tree.nan_left for tree in trees]).astype(np.bool_),
+        children=np.concatenate(children).astype(np.uint32),
+        gain=np.concatenate([gain for _, gain in steps]).astype(np.float64),
+        leaf=np.concatenate([tree.leaf for tree in trees]).astype(precision),
+        base=base,
+        precision=precision,
     )
 
 
 def _xgboost_tree(tree: Mapping[str, Any]) -> _Tree:
     left = np.asarray(tree["left_children"], dtype=np.int32)
     right = np.asarray(tree["right_children"], dtype=np.int32)
-    is_leaf = left == -1
+    is_leaf = left == LEAF
     value = np.asarray(tree["split_conditions"], dtype=np.float32).astype(np.float64)
-    cover = np.asarray(tree["sum_hessian"], dtype=np.float64)
-    default_left = np.asarray(tree["default_left"], dtype=np.int8)
+    leaf = np.where(is_leaf, value, 0.0)
     return _Tree(
         feature=np.where(is_leaf, LEAF, tree["split_indices"]).astype(np.int32),
         threshold=np.where(is_leaf, 0.0, value),
         left=left,
         right=right,
-        missing=np.where(default_left != 0, NAN_GOES_LEFT, NAN_GOES_RIGHT).astype(np.int8),
-        mean=_means(left, right, np.where(is_leaf, value, 0.0), cover),
+        nan_left=np.asarray(tree["default_left"]) != 0,
+        mean=_means(left, right, leaf, np.asarray(tree["sum_hessian"], dtype=np.float64)),
+        leaf=leaf,
     )
 
 
@@ -195,8 +288,9 @@ def _lightgbm_tree(root: Mapping[str, Any]) -> _Tree:
         threshold=np.nextafter([node.get("threshold", 0.0) for node in nodes], np.inf),
         left=child("left_child"),
         right=child("right_child"),
-        missing=np.asarray([_missing(node) for node in nodes], dtype=np.int8),
+        nan_left=np.asarray([_nan_goes_left(node) for node in nodes]),
         mean=np.asarray([_lightgbm_mean(node) for node in nodes], dtype=np.float64),
+        leaf=np.asarray([node.get("leaf_value", 0.0) for node in nodes], dtype=np.float64),
     )
 
 
@@ -207,10 +301,10 @@ def _below(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         yield from _below(node["right_child"])
 
 
-def _missing(node: Mapping[str, Any]) -> int:
-    if node.get("missing_type", "NaN") != "NaN":
-        return NAN_IS_ZERO
-    return NAN_GOES_LEFT if node.get("default_left", False) else NAN_GOES_RIGHT
+def _nan_goes_left(node: Mapping[str, Any]) -> bool:
+    if node.get("missing_type") == "None":  # LightGBM then reads a missing value as 0
+        return bool(node["threshold"] >= 0.0)
+    return bool(node.get("default_left", False))
 
 
 def _lightgbm_mean(node: Mapping[str, Any]) -> float:

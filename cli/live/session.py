@@ -100,6 +100,9 @@ class Demo:
             phase.update(self._source.backfill(settings, phase.update), 1.0)
 
     def _train(self, settings: Settings) -> None:
+        from cli.live.stack_control import warm_up_stream
+
+        warm_up_stream(self._root)
         with self._phases.phase("train", 90) as phase, AirflowClient(settings.airflow) as airflow:
             run_id = _run_dag(airflow, TRAIN_DAG, self._source.training, phase)
             phase.update(f"{TRAIN_DAG} {run_id} succeeded")

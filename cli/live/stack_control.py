@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from contracts.errors import StackError
+from contracts.stream_env import write_stream_env
 from stack.bring_down import bring_down, stop_services
 from stack.bring_up import bring_up, open_context
 from stack.processes import memory_bytes, strays
@@ -73,6 +74,12 @@ def stop_stack(root: Path, report: Report) -> None:
 def start_service(root: Path, name: str) -> None:
     """Start a service that runs on demand."""
     connect(open_context(root)).start(name)
+
+
+def warm_up_stream(root: Path) -> None:
+    """Start the stream ahead of its first champion: it folds the past and waits."""
+    write_stream_env(root, {"STREAM_STARTING": "champion"})
+    start_service(root, "stream")
 
 
 def stop_service(root: Path, name: str) -> None:

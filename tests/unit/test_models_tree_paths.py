@@ -1,12 +1,15 @@
 """Path contributions: a feature gets the change of the mean answer at each of its splits."""
 
+from dataclasses import replace
+
 import lightgbm
 import numpy as np
 import pytest
 import xgboost
 from numpy.typing import NDArray
 
-from models.tree_paths import TreePaths, paths_of_lightgbm, paths_of_xgboost
+from contracts.errors import BundleError
+from models.tree_paths import paths_of_lightgbm, paths_of_xgboost
 
 RNG = np.random.default_rng(7)
 VALUES = RNG.normal(size=(2_000, 8)).round(1)
@@ -17,10 +20,11 @@ TARGET = (np.nan_to_num(VALUES[:, 0] * VALUES[:, 1]) + VALUES[:, 7] > 1.0).astyp
 UNSEEN = np.where(RNG.random(VALUES.shape) < 0.3, np.nan, VALUES)
 
 
-def boosted() -> xgboost.Booster:
+def boosted(base_score: float = 0.5) -> xgboost.Booster:
     """Forty trees of XGBoost."""
     data = xgboost.DMatrix(VALUES, TARGET)
-    params = {"objective": "binary:logistic", "max_depth": 5, "base_score": 0.5, "nthread": 1}
+    params = {"objective": "binary:logistic", "max_depth": 5, "nthread": 1}
+    params["base_score"] = base_score
     return xgboost.train(params, data, 40)
 
 
@@ -39,10 +43,34 @@ def assert_sums_to(margin: NDArray[np.float64], contributions: NDArray[np.float6
 def test_they_equal_xgboosts_own_approximate_contributions() -> None:
     """The same sums as the library's slower mode, missing values included."""
     booster = boosted()
-    single = UNSEEN.astype(np.float32).astype(np.float64)
     theirs = booster.predict(xgboost.DMatrix(UNSEEN), pred_contribs=True, approx_contribs=True)
-    ours = paths_of_xgboost(booster).contributions(single)
+    ours = paths_of_xgboost(booster).contributions(UNSEEN)
     np.testing.assert_allclose(ours, theirs[:, :-1], atol=1e-5)
+
+
+@pytest.mark.parametrize("base_score", [0.5, 0.013])
+def test_margins_have_the_bits_of_xgboosts(base_score: float) -> None:
+    """The same leaves, added in the same order and precision to the same start."""
+    booster = boosted(base_score=base_score)
+    theirs = booster.inplace_predict(UNSEEN.astype(np.float32), predict_type="margin")
+    assert np.array_equal(paths_of_xgboost(booster).margin(UNSEEN), theirs.astype(np.float64))
+
+
+def test_paths_that_differ_from_the_library_are_refused() -> None:
+    """One leaf that is off by one bit is found when the model is loaded."""
+    booster = boosted()
+    right = paths_of_xgboost(booster)
+    leaf = right.leaf.copy()
+    leaf[leaf != 0] = np.nextafter(leaf[leaf != 0], np.float32(np.inf))
+    wrong = replace(right, leaf=leaf)
+
+    def native(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        found = booster.inplace_predict(values.astype(np.float32), predict_type="margin")
+        return np.asarray(found, dtype=np.float64)
+
+    assert right.agreeing(native, VALUES.shape[1]) is right
+    with pytest.raises(BundleError, match="differently"):
+        wrong.agreeing(native, VALUES.shape[1])
 
 
 @pytest.mark.parametrize(
@@ -54,17 +82,14 @@ def test_they_add_up_to_lightgbms_margin(params: dict[str, object]) -> None:
     """Every row ends in LightGBM's own leaves: also where a value was never missing before."""
     booster = grown(**params)
     margin = np.asarray(booster.predict(UNSEEN, raw_score=True))
-    assert_sums_to(margin, paths_of_lightgbm(booster).contributions(UNSEEN))
-
-
-def paths() -> TreePaths:
-    """The paths under test where any will do."""
-    return paths_of_xgboost(boosted())
+    paths = paths_of_lightgbm(booster)
+    assert np.array_equal(paths.margin(UNSEEN), margin)
+    assert_sums_to(margin, paths.contributions(UNSEEN))
 
 
 def test_a_row_does_not_depend_on_its_neighbours() -> None:
     """One row at a time gives the bits of the whole batch."""
-    ours, single = paths(), UNSEEN.astype(np.float32).astype(np.float64)
-    whole = ours.contributions(single)[:300]
-    alone = np.vstack([ours.contributions(single[row : row + 1]) for row in range(300)])
-    assert np.array_equal(whole, alone)
+    paths = paths_of_xgboost(boosted())
+    for answer in (paths.margin, paths.contributions):
+        alone = [answer(UNSEEN[row : row + 1]) for row in range(300)]
+        assert np.array_equal(answer(UNSEEN)[:300], np.concatenate(alone))

@@ -96,8 +96,9 @@ def test_a_pace_reaches_the_stream_and_an_empty_form_undoes_it(
     """What a restart's form says is what the next process reads; without it, the configuration."""
     shutil.copytree(ROOT / "config", tmp_path / "config")
     monkeypatch.setenv("FRAUD_HOME", str(tmp_path))
+    configured = load_settings(tmp_path, {}).spark
     keep_pace({"action": "restart", "trigger_seconds": 2.5, "max_offsets_per_trigger": 1000})
     spark = load_settings(tmp_path, {}).spark
     assert (spark.trigger_seconds, spark.max_offsets_per_trigger) == (2.5, 1000)
     keep_pace({"action": "restart", "trigger_seconds": None})
-    assert load_settings(tmp_path, {}).spark == load_settings(ROOT, {}).spark
+    assert load_settings(tmp_path, {}).spark == configured

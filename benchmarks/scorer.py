@@ -1,0 +1,163 @@
+"""Where the scorer's time goes: CPU microseconds per event by stage, one thread, no servers.
+
+A 200-tree model of depth 6 over the whole feature set, states in memory, batches of a busy and of a
+quiet moment. What Kafka, Redis and Spark add is in benchmarks/stream.py.
+
+    python benchmarks/scorer.py
+
+Last line: {"1000": {"parse": …, "whole": …}, "20": {…}, "events_per_second_per_core": …}.
+"""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import random
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from stream_rig import CHECKOUT, EPOCH_US, STEP_US, finish, made_up_model, say, transaction
+
+from contracts.columns import parse_transactions, with_source
+from contracts.settings import Settings, load_settings
+from features.definition import FEATURE_SET
+from features.serving import FeatureServer
+from features.store import MemoryStateStore
+from inference.decision_json import DecisionColumns, encode_decisions
+from inference.reasons import ReasonMap, exact_where, top_reasons
+from inference.records import SourceBatch
+from inference.rules import APPROVE, FallbackRules
+from inference.scorer import Scorer, Topics
+from models.bundle import Bundle
+
+BATCHES = {"1000": 20, "20": 200}
+"""Batch size to how many are measured, after as many that warm the states."""
+
+
+class Stages:
+    """CPU seconds by stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Add the block's CPU time to a stage."""
+        begun = time.process_time()
+        yield
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.process_time() - begun
+
+    def per_event(self, events: int) -> dict[str, float]:
+        """Microseconds by stage."""
+        return {name: round(s / events * 1e6, 2) for name, s in self.seconds.items()}
+
+
+def batches(size: int, count: int) -> Iterator[SourceBatch]:
+    """Consecutive batches of one partition."""
+    dice = random.Random(size)
+    for first in range(0, size * count, size):
+        numbers = np.arange(first, first + size)
+        records = [transaction(number, dice) for number in numbers.tolist()]
+        yield SourceBatch(
+            0,
+            numbers,
+            EPOCH_US + numbers * STEP_US,
+            [card.encode() for card, _ in records],
+            [value for _, value in records],
+            [b"1"] * size,
+        )
+
+
+def empty_server() -> FeatureServer:
+    """Features over states in memory, ready at offset 0."""
+    server = FeatureServer(MemoryStateStore(), "transactions", history=Nothing())
+    server.ensure(0, 0)
+    return server
+
+
+class Nothing:
+    """An empty past."""
+
+    def first_offset(self, partition: int) -> int:
+        """See `History`."""
+        return 0
+
+    def read(self, partition: int, start: int, end: int) -> Iterator[pa.Table]:
+        """See `History`."""
+        return iter(())
+
+
+def whole(settings: Settings, model: Bundle, size: int, count: int) -> float:
+    """Microseconds per event through `Scorer.score`."""
+    rules = FallbackRules(settings.fallback)
+    scorer = Scorer(Topics.of(settings.kafka), empty_server(), rules)
+    supply, stages = list(batches(size, 2 * count)), Stages()
+    for number, batch in enumerate(supply):
+        with stages.stage("measured" if number >= count else "warm-up"):
+            scorer.score(batch, committed_offset=int(batch.offsets[0]), model=model)
+    return stages.per_event(size * count)["measured"]
+
+
+def by_stage(model: Bundle, size: int, count: int) -> dict[str, float]:
+    """Microseconds per event of each stage, called as the scorer calls them."""
+    server, warm, stages = empty_server(), Stages(), Stages()
+    for number, batch in enumerate(batches(size, 2 * count)):
+        _one(server, model, batch, stages if number >= count else warm)
+    return stages.per_event(size * count)
+
+
+def _one(server: FeatureServer, model: Bundle, batch: SourceBatch, stages: Stages) -> None:
+    with stages.stage("parse"):
+        parsed = parse_transactions(batch.values)
+        partition = np.zeros(len(batch), dtype=np.int32)
+        events = with_source(parsed.table, partition, batch.offsets, batch.timestamps_us)
+    first = int(batch.offsets[0])
+    with stages.stage("features"):
+        matrix = server.serve(events, partition=0, committed_offset=first)
+        server.mark(0, first, batch.next_offset)
+    with stages.stage("model"):
+        score = model.score(matrix.values)
+    with stages.stage("policy"):
+        amounts, names = events["amount_minor"].to_numpy(), events["transaction_id"].to_pylist()
+        decided = model.decide(score, amounts, names)
+    with stages.stage("contributions"):
+        shares = model.contributions(matrix.values)
+    with stages.stage("reasons"):
+        reasons = top_reasons(matrix.values, shares, ReasonMap.of(FEATURE_SET), "path")
+    with stages.stage("exact reasons"):
+        seen = np.flatnonzero((decided.decision != APPROVE) | decided.control)
+        reason_map = ReasonMap.of(FEATURE_SET)
+        exact_where(seen, matrix.values, reasons, model.exact_contributions, reason_map)
+    columns = DecisionColumns(
+        score=score, decision=decided.decision, reasons=reasons,
+        expected_loss_minor=decided.expected_loss_minor, control=decided.control,
+        propensity=decided.propensity, is_late=matrix.is_late, is_duplicate=matrix.is_duplicate,
+        values=matrix.values, model_version="1", policy_version="1", feature_set="x", tier="model",
+    )  # fmt: skip
+    with stages.stage("encode"):
+        encode_decisions("transactions", 0, events, columns)
+
+
+def main() -> None:
+    """Measure and print."""
+    settings = load_settings(CHECKOUT, environ={})
+    figures: dict[str, object] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        model = made_up_model(Path(folder), settings, seed=1)
+        for size, count in BATCHES.items():
+            say(f"batches of {size}")
+            found = by_stage(model, int(size), count)
+            found["whole"] = whole(settings, model, int(size), count)
+            figures[size] = found
+            say(str(found))
+    largest: Callable[[str], float] = lambda size: figures[size]["whole"]  # type: ignore[index]  # noqa: E731
+    finish(figures | {"events_per_second_per_core": round(1e6 / largest("1000"))})
+
+
+if __name__ == "__main__":
+    main()
