@@ -45,10 +45,16 @@ def _draw_row(row: Any, title: str, arms: Mapping[str, Any]) -> None:
 
 
 def _brier_panel(axis: Any, place: Any, arms: list[Any]) -> None:
-    axis.barh(place + 0.2, [arm["brier_before"] for arm in arms], 0.4, color=FAINT, label="before")
-    axis.barh(place - 0.2, [arm["brier_after"] for arm in arms], 0.4, color=PLAIN, label="after")
+    before = [arm["brier_before"] for arm in arms]
+    after = [arm["brier_after"] for arm in arms]
+    axis.hlines(place, after, before, color=FAINT, linewidth=3)
+    axis.plot(before, place, "o", mfc="white", mec=PLAIN, label="before")
+    axis.plot(after, place, "o", color=PLAIN, label="after")
     axis.set_xscale("log")
+    axis.xaxis.set_minor_formatter("")
+    axis.set_ylim(-0.8, len(arms) - 0.2)
     axis.set_yticks(place, [])
+    axis.grid(axis="x", which="both", color="#e5e9ec")
     axis.legend(fontsize=8, loc="lower right")
     axis.set_title("Brier score before and after calibration (log scale)", fontsize=9)
 
