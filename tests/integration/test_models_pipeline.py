@@ -136,6 +136,23 @@ def test_evaluating_the_champion_is_a_run_with_its_figures(trained: Trained) -> 
     assert np.isfinite(found["metrics"]["ap"])
 
 
+def test_tuned_arms_and_earlier_folds_are_told_in_the_run(trained: Trained) -> None:
+    """Trials become an artifact; the arm is picked by the mean over its folds."""
+    lengths = {"tuning_trials": 2, "prequential_folds": 2, "train_days": 18, "test_days": 7}
+    learning = trained.settings.learning.model_copy(update=lengths)
+    settings = trained.settings.model_copy(update={"learning": learning})
+    manifest = load_table(open_objects(settings.object_store), trained.table_uri).description
+    table_uri = steps.build_training_table(settings, manifest.manifest_uri)
+    parent = steps.start_training_run(settings, table_uri, "tuned")
+    arm = steps.plan_arms(settings, ["logistic_regression"])[0]
+    found = steps.train_arm(settings, table_uri, arm, parent)
+    folds = (found["metrics"]["select_ap"], found["metrics"]["select_ap_back_1"])
+    assert found["metrics"]["selection_ap"] == pytest.approx(np.mean(folds))
+    client = tracking_client(settings.mlflow)
+    told = {artifact.path for artifact in client.list_artifacts(found["run_id"])}
+    assert "tuning.json" in told
+
+
 def test_a_failed_arm_leaves_a_failed_run_and_no_version(trained: Trained) -> None:
     """An arm that cannot learn fails its run; a later try makes a new one."""
     settings = trained.settings
