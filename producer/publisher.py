@@ -20,6 +20,9 @@ _POLL_EVERY = 500
 _PURGE_SECONDS = 1.0
 
 
+Headers = list[tuple[str, str | bytes | None]]
+
+
 class Client(Protocol):
     """The part of a confluent-kafka `Producer` that is used here."""
 
@@ -31,7 +34,7 @@ class Client(Protocol):
         key: str,
         timestamp: int,
         on_delivery: Callable[[KafkaError | None, Any], None],
-        headers: dict[str, str | bytes | None] | None,
+        headers: Headers,
     ) -> None:
         """Queue a record; BufferError when the queue is full."""
 
@@ -79,8 +82,9 @@ class Publisher:
         if len(self._client) == 0:
             self._moved_at = self._clock()
         for start in range(0, len(records), _POLL_EVERY):
+            stamp: Headers = [("sent_us", str(self._wall_us()))]
             for record in records[start : start + _POLL_EVERY]:
-                while not self._try(record):
+                while not self._try(record, stamp):
                     self.serve(0.1)
                 self.sent += 1
             self.serve()
@@ -99,12 +103,11 @@ class Publisher:
             self.serve(0.1)
         self.serve()
 
-    def _try(self, record: Record) -> bool:
-        headers: dict[str, str | bytes | None] = dict(record.headers)
-        if record.is_transaction:
-            headers["sent_us"] = str(self._wall_us())
-        if record.mark:
-            headers["import"] = record.mark
+    def _try(self, record: Record, stamp: Headers) -> bool:
+        headers = stamp if record.is_transaction else []
+        if record.headers or record.mark:
+            mark: Headers = [("import", record.mark)] if record.mark else []
+            headers = [*record.headers, *headers, *mark]
         try:
             self._client.produce(
                 record.topic,
@@ -112,7 +115,7 @@ class Publisher:
                 value=record.value,
                 timestamp=record.timestamp_us // 1000,
                 on_delivery=partial(self._on_delivery, record.timestamp_us),
-                headers=headers or None,
+                headers=headers,
             )
         except BufferError:
             return False

@@ -161,6 +161,8 @@ class Run:
             yield day
 
     def _missing(self, records: list[Record]) -> list[Record]:
+        if not self._position.last and not any(self._known.values()):
+            return records
         return [record for record in records if not self._is_there(record)]
 
     def _is_there(self, record: Record) -> bool:

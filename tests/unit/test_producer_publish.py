@@ -14,7 +14,7 @@ from producer.lock import sole_publisher
 from producer.pace import AtOnce, SteadyRate, TimeLapse, parse_speed
 from producer.partition import partition_of
 from producer.position import Position, Sent
-from producer.publisher import QUEUE_RECORDS, Publisher, open_client
+from producer.publisher import QUEUE_RECORDS, Headers, Publisher, open_client
 from producer.records import Record
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -37,7 +37,7 @@ class Broker:
     def __init__(self, *, is_away: bool = False, capacity: int = 10) -> None:
         self.is_away = is_away
         self.taken: list[bytes] = []
-        self.headers: list[dict[str, str | bytes | None] | None] = []
+        self.headers: list[Headers] = []
         self.purged = 0
         self._capacity = capacity
         self._queue: list[tuple[bytes, Report]] = []
@@ -50,7 +50,7 @@ class Broker:
         key: str,
         timestamp: int,
         on_delivery: Report,
-        headers: dict[str, str | bytes | None] | None,
+        headers: Headers,
     ) -> None:
         """Queue a record."""
         if len(self._queue) >= self._capacity:
@@ -103,7 +103,7 @@ def test_only_transactions_carry_the_time_of_sending() -> None:
     publisher = Publisher(broker, wall_us=lambda: 123)
     label = Record("labels", "transaction", b"label", 5, (0, 1), "chargeback")
     publisher.send_all([*records(1), label])
-    assert broker.headers == [{"sent_us": "123"}, None]
+    assert broker.headers == [[("sent_us", "123")], []]
 
 
 def test_a_broker_that_stays_away_ends_the_run_with_a_way_on() -> None:
