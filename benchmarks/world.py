@@ -26,7 +26,7 @@ from typing import Any
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
-from world_raid import Arena, frozen_champion, raid
+from world_raid import Arena, Stubborn, frozen_champion, raid, recall
 
 from contracts.settings import KafkaSettings, load_settings
 from features.definition import FEATURE_SET
@@ -49,6 +49,7 @@ SPEC = WorldSpec(seed=42, start_day=20_600, cards=3_000, merchants=1_200, fraud_
 DAYS = 120
 YEAR = WorldSpec(seed=42, start_day=20_300, cards=10_000, merchants=3_000, fraud_rate=0.005)
 RAID_CARDS_PER_DAY = 40.0
+CAMPAIGNS = 9
 
 
 def say(text: str) -> None:
@@ -172,10 +173,13 @@ def hardness_and_raid(kafka: KafkaSettings) -> dict[str, Any]:
     say("training reference models")
     found = measure(sample, FEATURE_SET.names, features)
     say("a week of the thief against a frozen champion")
-    arena = Arena(world, kafka, sample.events, frozen_champion(sample, features))
-    report = raid(arena, DAYS - 14, RAID_CARDS_PER_DAY)
+    champion = frozen_champion(sample, features)
+    report = raid(Arena(world, kafka, sample.events, champion), DAYS - 14, RAID_CARDS_PER_DAY)
     for line in report.lines():
         say(line)
+    say("the same week by a thief who does not learn")
+    arena = Arena(world, kafka, sample.events, champion)
+    stubborn = raid(arena, DAYS - 14, RAID_CARDS_PER_DAY, Stubborn())
     return {
         "fraud_rate": found.fraud_rate,
         "max_raw_field_ap": found.max_raw_field_ap,
@@ -186,6 +190,8 @@ def hardness_and_raid(kafka: KafkaSettings) -> dict[str, Any]:
         "labels": found.labels,
         "reference_ap_from_labels": found.reference_ap_from_labels,
         **_thiefs_progress(report),
+        "hacker_recall_week": recall(report),
+        "hacker_recall_week_without_learning": recall(stubborn),
     }
 
 
@@ -195,6 +201,25 @@ def _thiefs_progress(report: HackerReport) -> dict[str, object]:
         "hacker_recall_first_day": shares[0],
         "hacker_recall_last_day": shares[-1],
         "hacker_recall_by_day": shares,
+    }
+
+
+def goals(found: dict[str, Any]) -> dict[str, bool]:
+    """Which of the world's goals hold on this machine."""
+    without, with_history = found["reference_ap_no_history"], found["reference_ap_with_history"]
+    recalls = found["campaign_recall"].values()
+    return {
+        "200,000 generated per second and core": found["transactions_per_second_per_core"] >= 2e5,
+        "50,000 published per second": found["published_per_second"] >= 5e4,
+        "a year of 10,000 cards in 5 minutes": found["year_seconds"] <= 300,
+        "a year of 10,000 cards in 6 GB": found["year_peak_mb"] <= 6_000,
+        "fraud rate of 0.2 to 1 %": 0.002 <= found["fraud_rate"] <= 0.01,
+        "no raw field above 0.10": found["max_raw_field_ap"] <= 0.10,
+        "history doubles AP": with_history >= 2 * without,
+        "reference AP of 0.2 to 0.7": 0.2 <= with_history <= 0.7,
+        "every campaign partly detectable": len(recalls) == CAMPAIGNS and min(recalls) > 0,
+        "the thief lowers recall": found["hacker_recall_last_day"]
+        < found["hacker_recall_first_day"],
     }
 
 
@@ -210,6 +235,7 @@ def main() -> None:
     with scratch_kafka(kafka) as broker:
         figures["published_per_second"] = published_per_second(broker)
     figures |= hardness_and_raid(kafka)
+    figures["goals"] = goals(figures)
     print(json.dumps(figures))
 
 

@@ -12,6 +12,7 @@ from contracts.settings import KafkaSettings
 from features.engine import replay
 from producer.hacker import Attempt, Hacker
 from producer.hacker_report import HackerReport, report_on
+from producer.hacker_tactics import Learner, Tactic
 from producer.hardness_sample import Sample, in_one_partition
 from producer.records import Writer
 from producer.spec import DAY_US, HOUR_US
@@ -87,10 +88,20 @@ class Arena:
         return next(writer.render(purchase, cards, ids, [(day, 0)])).value
 
 
-def raid(arena: Arena, first_day: int, cards_per_day: float) -> HackerReport:
+class Stubborn(Learner):
+    """A thief who never learns: the tactic is drawn as on the first day for ever."""
+
+    def learn(self, tactic: Tactic, is_approved: bool) -> None:
+        """Forget the answer."""
+
+
+def raid(
+    arena: Arena, first_day: int, cards_per_day: float, learner: Learner | None = None
+) -> HackerReport:
     """A simulated week; what the thief met and learned."""
     begin_us = arena.world.spec.start_us + first_day * DAY_US
-    thief = Hacker(arena.world.scene, cards_per_day, begin_us, begin_us + WEEK_DAYS * DAY_US)
+    until_us = begin_us + WEEK_DAYS * DAY_US
+    thief = Hacker(arena.world.scene, cards_per_day, begin_us, until_us, learner or Learner())
     for now_us in range(begin_us, thief.until_us + 1, STEP_US):
         attempts = thief.act(now_us)
         if not attempts:
@@ -98,3 +109,9 @@ def raid(arena: Arena, first_day: int, cards_per_day: float) -> HackerReport:
         for attempt, is_approved in zip(attempts, arena.judge(attempts), strict=True):
             thief.hear(attempt.number, is_approved)
     return report_on(thief)
+
+
+def recall(report: HackerReport) -> float:
+    """The share of all attempts of a raid that were declined."""
+    attempts = sum(day.attempts for day in report.days)
+    return sum(day.caught_share * day.attempts for day in report.days) / attempts
