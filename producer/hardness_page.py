@@ -22,7 +22,8 @@ h3{margin:1.4rem 0 .5rem;font-size:1rem}p{color:var(--soft);max-width:46rem;marg
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
 th,td{padding:.45rem .7rem;text-align:right;border-bottom:1px solid var(--line)}
 th{font-weight:600;color:var(--soft)}td:first-child,th:first-child{text-align:left}
-td:nth-child(2),th:nth-child(2){background:var(--card)}
+.worlds td:nth-child(2),.worlds th:nth-child(2){background:var(--card)}
+.facts{max-width:34rem}
 .two{display:grid;grid-template-columns:repeat(auto-fit,minmax(26rem,1fr));gap:0 2.4rem}
 .bars{display:grid;grid-template-columns:minmax(9rem,auto) 1fr 3.2rem;gap:.28rem .7rem;
 align-items:center;font-size:.88rem}.name{text-align:right;color:var(--soft)}
@@ -41,14 +42,14 @@ summary{cursor:pointer;font-size:1.1rem;font-weight:600}
 """
 _BEST_FEATURES = 18
 _PERCENT = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
-_ROWS: tuple[tuple[str, str], ...] = (
-    ("Transactions", "transactions"),
-    ("Fraud rate", "fraud_rate"),
-    ("Best single raw field, AP", "max_raw_field_ap"),
-    ("Best single engineered feature, AP", "max_feature_ap"),
-    ("Reference model without history, AP", "reference_ap_no_history"),
-    ("Reference model with history, AP", "reference_ap_with_history"),
-    ("History multiplies AP by", "history_gain"),
+_ROWS: tuple[tuple[str, str, str], ...] = (
+    ("Transactions", "transactions", ",d"),
+    ("Fraud rate", "fraud_rate", ".2%"),
+    ("Best single raw field, AP", "max_raw_field_ap", ".3f"),
+    ("Best single engineered feature, AP", "max_feature_ap", ".3f"),
+    ("Reference model without history, AP", "reference_ap_no_history", ".3f"),
+    ("Reference model with history, AP", "reference_ap_with_history", ".3f"),
+    ("History multiplies AP by", "history_gain", ".1f"),
 )
 
 
@@ -99,14 +100,15 @@ def _tiles(world: Hardness) -> str:
 def _comparison(reports: Sequence[Hardness]) -> str:
     names = "".join(f"<th>{html.escape(report.name)}</th>" for report in reports)
     rows = "".join(
-        f"<tr><td>{title}</td>{''.join(_cell(getattr(report, field)) for report in reports)}</tr>"
-        for title, field in _ROWS
+        _row(title, [getattr(report, field) for report in reports], form)
+        for title, field, form in _ROWS
     )
-    return f"<table><tr><th></th>{names}</tr>{rows}</table>"
+    return f"<table class='worlds'><tr><th></th>{names}</tr>{rows}</table>"
 
 
-def _cell(value: float) -> str:
-    return f"<td>{value:,}</td>" if isinstance(value, int) else f"<td>{value:.4f}</td>"
+def _row(title: str, values: Sequence[float], form: str) -> str:
+    cells = "".join(f"<td>{value:{form}}</td>" for value in values)
+    return f"<tr><td>{title}</td>{cells}</tr>"
 
 
 def _details(world: Hardness) -> str:
@@ -147,7 +149,7 @@ def _facts(world: Hardness) -> str:
         f"<tr><td>{plain(name)}</td><td>{value}</td></tr>"
         for name, value in {**shares, **measured}.items()
     )
-    return f"<table>{rows}</table>"
+    return f"<table class='facts'>{rows}</table>"
 
 
 def _ranked(values: Mapping[str, float]) -> dict[str, float]:
