@@ -9,7 +9,13 @@ import importlib
 
 from pyspark.daemon import manager
 
-LIBRARIES = ("inference.spark_worker", "models.bundle", "models.registry", "mlflow.tracking")
+LIBRARIES = (
+    "inference.spark_worker",
+    "models.bundle",
+    "models.registry",
+    "mlflow.tracking",
+    "xgboost",
+)
 
 
 def preload() -> None:

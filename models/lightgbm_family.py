@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from models.preprocess import Floats, Preprocess
-from models.tree_paths import paths_of_lightgbm
+from models.tree_nodes import trees_of_lightgbm
+from models.tree_paths import joined
 
 if TYPE_CHECKING:
     import lightgbm
@@ -37,7 +38,7 @@ class LightgbmPredictor:
     def __init__(self, booster: "lightgbm.Booster", prepare: Preprocess | None) -> None:
         self._booster = booster
         self._prepare = prepare
-        paths = paths_of_lightgbm(booster)
+        paths = joined(trees_of_lightgbm(booster), 0.0, np.float64)
         self._paths = paths.agreeing(self._native_margin, booster.num_feature())
 
     def _native_margin(self, prepared: Floats) -> Floats:

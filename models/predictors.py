@@ -12,7 +12,8 @@ from models.forest_family import ForestPredictor
 from models.lightgbm_family import LightgbmPredictor
 from models.neural_family import NeuralPredictor
 from models.preprocess import Floats, Preprocess, preprocess_from
-from models.tree_paths import paths_of_xgboost
+from models.tree_nodes import trees_of_xgboost
+from models.tree_paths import joined
 
 if TYPE_CHECKING:
     import xgboost
@@ -48,7 +49,8 @@ class XgboostPredictor:
         booster.set_param({"nthread": SCORING_THREADS})
         self._booster = booster
         self._prepare = prepare
-        paths = paths_of_xgboost(booster)
+        trees, base = trees_of_xgboost(booster)
+        paths = joined(trees, base, np.float32)
         self._paths = paths.agreeing(self._native_margin, booster.num_features())
 
     def _native_margin(self, prepared: Floats) -> Floats:

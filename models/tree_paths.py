@@ -10,25 +10,19 @@ change in the mean answer of the node. They are linear in depth, where Shapley v
 Every row stands for itself, so its bits do not depend on its neighbours in a batch.
 """
 
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import xgboost
 from numba import njit
 from numpy.typing import DTypeLike, NDArray
 
 from contracts.errors import BundleError
+from models.tree_nodes import LEAF, Floats, Tree
 
-if TYPE_CHECKING:
-    import lightgbm
-
-Floats = NDArray[np.float64]
 Places = NDArray[np.uint32]
 
-LEAF = -1
 BLOCK_ROWS = 64
 PROBES = 256
 """Rows on which a loaded model must agree with its library."""
@@ -174,56 +168,15 @@ def _sum_gains(
 
 def load_kernels() -> None:
     """Compile the walks, or load them: seconds on the first run, then as long as a file read."""
+    leaf = Tree(*(np.full(1, LEAF, dtype=kind) for kind in "ifii?ff"))
     for precision in (np.float32, np.float64):
-        leaf = _Tree(*(np.zeros(1, dtype=kind) for kind in "ifiibff"))
-        stump = _joined([leaf], 0.0, precision)
+        stump = joined([leaf], 0.0, precision)
         stump.margin(np.zeros((1, 1)))
         stump.contributions(np.zeros((1, 1)))
 
 
-def paths_of_xgboost(booster: xgboost.Booster) -> TreePaths:
-    """The paths of XGBoost's trees; it compares and sums in single precision."""
-    model = json.loads(bytes(booster.save_raw("json")))["learner"]
-    trees = model["gradient_booster"]["model"]["trees"]
-    score = np.float32(str(model["learner_model_param"]["base_score"]).strip("[]"))
-    base = -np.log(np.float32(1.0) / score - np.float32(1.0))
-    return _joined([_xgboost_tree(tree) for tree in trees], float(base), np.float32)
-
-
-def paths_of_lightgbm(booster: "lightgbm.Booster") -> TreePaths:
-    """The paths of LightGBM's trees; it compares and sums in double precision."""
-    trees = booster.dump_model()["tree_info"]
-    return _joined([_lightgbm_tree(tree["tree_structure"]) for tree in trees], 0.0, np.float64)
-
-
-@dataclass(frozen=True, slots=True)
-class _Tree:
-    """One tree: parallel arrays, children by position within the tree, the root first."""
-
-    feature: NDArray[np.int32]
-    threshold: Floats
-    left: NDArray[np.int32]
-    right: NDArray[np.int32]
-    nan_left: NDArray[np.bool_]
-    mean: Floats
-    leaf: Floats
-
-    def depth(self) -> int:
-        """Steps to the deepest leaf; a child stands after its parent."""
-        depth = np.zeros(len(self.feature), dtype=np.int32)
-        for node in np.flatnonzero(self.feature != LEAF):
-            depth[[self.left[node], self.right[node]]] = depth[node] + 1
-        return int(depth.max())
-
-    def steps(self) -> tuple[NDArray[np.int32], Floats]:
-        """Where each node's two steps lead, and the change of the mean; a leaf leads to itself."""
-        is_leaf = (self.feature == LEAF)[:, None]
-        own = np.arange(len(self.feature), dtype=np.int32)[:, None]
-        children = np.where(is_leaf, own, np.column_stack([self.left, self.right]))
-        return children.ravel(), (self.mean[children] - self.mean[own]).ravel()
-
-
-def _joined(trees: Sequence[_Tree], base: float, precision: DTypeLike) -> TreePaths:
+def joined(trees: Sequence[Tree], base: float, precision: DTypeLike) -> TreePaths:
+    """The paths of an ensemble: every margin begins at `base` and is summed in `precision`."""
     starts = np.cumsum([0, *(len(tree.feature) for tree in trees)])
     steps = [tree.steps() for tree in trees]
     children = [to + at for (to, _), at in zip(steps, starts, strict=False)]
@@ -239,73 +192,3 @@ def _joined(trees: Sequence[_Tree], base: float, precision: DTypeLike) -> TreePa
         base=base,
         precision=precision,
     )
-
-
-def _xgboost_tree(tree: Mapping[str, Any]) -> _Tree:
-    left = np.asarray(tree["left_children"], dtype=np.int32)
-    right = np.asarray(tree["right_children"], dtype=np.int32)
-    is_leaf = left == LEAF
-    value = np.asarray(tree["split_conditions"], dtype=np.float32).astype(np.float64)
-    leaf = np.where(is_leaf, value, 0.0)
-    return _Tree(
-        feature=np.where(is_leaf, LEAF, tree["split_indices"]).astype(np.int32),
-        threshold=np.where(is_leaf, 0.0, value),
-        left=left,
-        right=right,
-        nan_left=np.asarray(tree["default_left"]) != 0,
-        mean=_means(left, right, leaf, np.asarray(tree["sum_hessian"], dtype=np.float64)),
-        leaf=leaf,
-    )
-
-
-def _means(
-    left: NDArray[np.int32], right: NDArray[np.int32], leaf_value: Floats, cover: Floats
-) -> Floats:
-    """Mean of the leaves below each node, weighted by cover; a child stands after its parent."""
-    mean = leaf_value.copy()
-    for node in range(len(left) - 1, -1, -1):
-        if left[node] != -1:
-            a, b = left[node], right[node]
-            mean[node] = (mean[a] * cover[a] + mean[b] * cover[b]) / (cover[a] + cover[b])
-    return mean
-
-
-def _lightgbm_tree(root: Mapping[str, Any]) -> _Tree:
-    nodes = list(_below(root))
-    position = {id(node): at for at, node in enumerate(nodes)}
-    inner = ["split_index" in node for node in nodes]
-
-    def child(side: str) -> NDArray[np.int32]:
-        found = [
-            position[id(node[side])] if is_inner else LEAF
-            for node, is_inner in zip(nodes, inner, strict=True)
-        ]
-        return np.asarray(found, dtype=np.int32)
-
-    return _Tree(
-        feature=np.asarray([node.get("split_feature", LEAF) for node in nodes], dtype=np.int32),
-        # LightGBM goes left at the threshold too.
-        threshold=np.nextafter([node.get("threshold", 0.0) for node in nodes], np.inf),
-        left=child("left_child"),
-        right=child("right_child"),
-        nan_left=np.asarray([_nan_goes_left(node) for node in nodes]),
-        mean=np.asarray([_lightgbm_mean(node) for node in nodes], dtype=np.float64),
-        leaf=np.asarray([node.get("leaf_value", 0.0) for node in nodes], dtype=np.float64),
-    )
-
-
-def _below(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    yield node
-    if "split_index" in node:
-        yield from _below(node["left_child"])
-        yield from _below(node["right_child"])
-
-
-def _nan_goes_left(node: Mapping[str, Any]) -> bool:
-    if node.get("missing_type") == "None":  # LightGBM then reads a missing value as 0
-        return bool(node["threshold"] >= 0.0)
-    return bool(node.get("default_left", False))
-
-
-def _lightgbm_mean(node: Mapping[str, Any]) -> float:
-    return float(node["internal_value"] if "split_index" in node else node["leaf_value"])

@@ -1,4 +1,4 @@
-"""Path contributions: a feature gets the change of the mean answer at each of its splits."""
+"""Trees walked by our own kernels: the libraries' margins and path contributions."""
 
 from dataclasses import replace
 
@@ -9,7 +9,8 @@ import xgboost
 from numpy.typing import NDArray
 
 from contracts.errors import BundleError
-from models.tree_paths import paths_of_lightgbm, paths_of_xgboost
+from models.tree_nodes import trees_of_lightgbm, trees_of_xgboost
+from models.tree_paths import TreePaths, joined
 
 RNG = np.random.default_rng(7)
 VALUES = RNG.normal(size=(2_000, 8)).round(1)
@@ -18,6 +19,12 @@ VALUES[RNG.random(VALUES.shape) < 0.15] = np.nan
 VALUES[:, 7] = RNG.normal(size=2_000)  # never missing while learning
 TARGET = (np.nan_to_num(VALUES[:, 0] * VALUES[:, 1]) + VALUES[:, 7] > 1.0).astype(float)
 UNSEEN = np.where(RNG.random(VALUES.shape) < 0.3, np.nan, VALUES)
+
+FORESTS = pytest.mark.parametrize(
+    "params",
+    [{}, {"boosting": "rf", "bagging_fraction": 0.6, "bagging_freq": 1}],
+    ids=["boosted", "forest"],
+)
 
 
 def boosted(base_score: float = 0.5) -> xgboost.Booster:
@@ -32,6 +39,15 @@ def grown(**params: object) -> lightgbm.Booster:
     """Forty trees of LightGBM."""
     settings = {"objective": "binary", "num_leaves": 15, "verbose": -1, "num_threads": 1, **params}
     return lightgbm.train(settings, lightgbm.Dataset(VALUES, TARGET), 40)
+
+
+def paths_of_xgboost(booster: xgboost.Booster) -> TreePaths:
+    trees, base = trees_of_xgboost(booster)
+    return joined(trees, base, np.float32)
+
+
+def paths_of_lightgbm(booster: lightgbm.Booster) -> TreePaths:
+    return joined(trees_of_lightgbm(booster), 0.0, np.float64)
 
 
 def assert_sums_to(margin: NDArray[np.float64], contributions: NDArray[np.float64]) -> None:
@@ -73,11 +89,7 @@ def test_paths_that_differ_from_the_library_are_refused() -> None:
         wrong.agreeing(native, VALUES.shape[1])
 
 
-@pytest.mark.parametrize(
-    "params",
-    [{}, {"boosting": "rf", "bagging_fraction": 0.6, "bagging_freq": 1}],
-    ids=["boosted", "forest"],
-)
+@FORESTS
 def test_they_add_up_to_lightgbms_margin(params: dict[str, object]) -> None:
     """Every row ends in LightGBM's own leaves: also where a value was never missing before."""
     booster = grown(**params)
