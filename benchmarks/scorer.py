@@ -32,9 +32,9 @@ from features.store import MemoryStateStore
 from inference.decision_json import DecisionColumns, encode_decisions
 from inference.reasons import ReasonMap, exact_where, top_reasons
 from inference.records import SourceBatch
-from inference.rules import APPROVE, FallbackRules
 from inference.scorer import Scorer, Topics
 from models.bundle import Bundle
+from models.policy import APPROVE
 
 BATCHES = {"1000": 20, "20": 200}
 """Batch size to how many are measured, after as many that warm the states."""
@@ -97,8 +97,7 @@ class Nothing:
 
 def whole(settings: Settings, model: Bundle, size: int, count: int) -> float:
     """Microseconds per event through `Scorer.score`."""
-    rules = FallbackRules(settings.fallback)
-    scorer = Scorer(Topics.of(settings.kafka), empty_server(), rules)
+    scorer = Scorer(Topics.of(settings.kafka), empty_server(), settings.fallback)
     supply, stages = list(batches(size, 2 * count)), Stages()
     for number, batch in enumerate(supply):
         with stages.stage("measured" if number >= count else "warm-up"):

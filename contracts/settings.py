@@ -9,11 +9,11 @@ import difflib
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from dotenv import dotenv_values
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from contracts.errors import SettingsError
 
@@ -143,14 +143,50 @@ class PolicySettings(Section):
     control_amount_cap_minor: Minor
 
 
+RuleField = Literal["amount_minor", "country", "merchant_category", "currency", "channel"]
+
+
+class ConditionSettings(Section):
+    """What one field must be: numbers by `at_least` and `below`, words by `one_of` and `none_of`.
+
+    A condition with several parts asks for all of them; one without any is refused.
+    """
+
+    at_least: int | None = None
+    below: int | None = None
+    one_of: tuple[str, ...] | None = None
+    none_of: tuple[str, ...] | None = None
+
+    @model_validator(mode="after")
+    def _asks_for_something(self) -> Self:
+        if not self.model_fields_set:
+            raise ValueError("give at_least, below, one_of or none_of")
+        return self
+
+
+class RuleSettings(Section):
+    """Decide so `when` all of its conditions hold; `with_model`: also beside a model."""
+
+    code: str
+    decision: Literal["review", "decline"]
+    when: Annotated[dict[RuleField, ConditionSettings], Field(min_length=1)]
+    with_model: bool = False
+
+    @model_validator(mode="after")
+    def _fits_its_fields(self) -> Self:
+        for field, condition in self.when.items():
+            of_numbers, of_words = {"at_least", "below"}, {"one_of", "none_of"}
+            fitting = of_numbers if field == "amount_minor" else of_words
+            if wrong := condition.model_fields_set - fitting:
+                raise ValueError(f"{field} cannot be asked for {', '.join(sorted(wrong))}")
+        return self
+
+
 class FallbackSettings(Section):
-    """Rules on the event alone, for when no model or store is usable."""
+    """Rules on the event alone, for when no model or store is usable; some also beside a model."""
 
     version: str
-    decline_amount_minor: Minor
-    review_amount_minor: Minor
-    review_categories: tuple[str, ...]
-    review_countries: tuple[str, ...]
+    rules: tuple[RuleSettings, ...]
 
 
 class WorldSettings(Section):

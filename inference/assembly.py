@@ -7,7 +7,6 @@ from features.serving import FeatureServer, make_server, store_prefix
 from features.store import RedisStateStore
 from inference.model_pool import MlflowRegistry, ModelPool
 from inference.pins import RedisPins
-from inference.rules import FallbackRules
 from inference.scorer import Scorer, Topics
 from inference.tallies import RedisTallies
 
@@ -24,7 +23,7 @@ def make_features(settings: Settings, pipeline: str = "") -> FeatureServer:
 def make_scorer(settings: Settings, pipeline: str = "") -> Scorer:
     """The scorer of a pipeline."""
     features = make_features(settings, pipeline)
-    return Scorer(Topics.of(settings.kafka), features, FallbackRules(settings.fallback))
+    return Scorer(Topics.of(settings.kafka), features, settings.fallback)
 
 
 def make_pool(settings: Settings) -> ModelPool:

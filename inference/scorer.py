@@ -8,7 +8,7 @@ features, and with the same model the bytes of the answers, are the same again.
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import orjson
@@ -17,7 +17,7 @@ import pyarrow as pa
 from contracts.columns import ParsedTransactions, parse_transactions, with_source
 from contracts.errors import BrokerError, StateError, StoreError
 from contracts.messages import Tier
-from contracts.settings import KafkaSettings
+from contracts.settings import FallbackSettings, KafkaSettings
 from features.definition import FEATURE_SET, FeatureSet
 from features.engine import FeatureMatrix
 from inference.decision_json import KINDS, DecisionColumns, encode_decisions
@@ -25,7 +25,8 @@ from inference.ports import Decided, Features, Model
 from inference.reasons import ReasonMap, exact_where, top_reasons
 from inference.records import Answers, SourceBatch
 from inference.rejects import encode_rejects
-from inference.rules import APPROVE, FallbackRules
+from models.policy import APPROVE, DECLINE
+from models.rules import Columns, RuleTier
 
 logger = logging.getLogger(__name__)
 
@@ -53,13 +54,14 @@ class Scorer:
         self,
         topics: Topics,
         features: Features,
-        rules: FallbackRules,
+        fallback: FallbackSettings,
         *,
         feature_set: FeatureSet = FEATURE_SET,
     ) -> None:
         self._topics = topics
         self._features = features
-        self._rules = rules
+        self._rules = RuleTier(fallback)
+        self._extra_rules = RuleTier(fallback, with_model=True)
         self._feature_set = feature_set
         self._reason_map = ReasonMap.of(feature_set)
         self._next_offset: dict[int, int] = {}
@@ -137,7 +139,7 @@ class Scorer:
         decided = model.decide(
             score, events["amount_minor"].to_numpy(), events["transaction_id"].to_pylist()
         )
-        return DecisionColumns(
+        columns = DecisionColumns(
             score=score,
             decision=decided.decision,
             reasons=self._reasons(matrix, decided, model),
@@ -152,6 +154,25 @@ class Scorer:
             feature_set=self._feature_set.hash,
             tier=Tier.MODEL.value,
         )
+        return self._raised(events, columns) if self._extra_rules else columns
+
+    def _raised(self, events: pa.Table, columns: DecisionColumns) -> DecisionColumns:
+        """Rules that stand beside the model raise its decisions, and are then the reasons.
+
+        What a rule stops was not let through by the control group, whatever that had drawn.
+        """
+        ruled = self._extra_rules.decide(_columns(events), len(events))
+        is_raised = ruled.decision > columns.decision
+        reasons = list(columns.reasons)
+        for row in np.flatnonzero(is_raised).tolist():
+            reasons[row] = [reason.as_json() for reason in ruled.reasons[row]]
+        return replace(
+            columns,
+            decision=np.where(is_raised, ruled.decision, columns.decision),
+            reasons=reasons,
+            control=columns.control & ~is_raised,
+            propensity=np.where(is_raised & (ruled.decision == DECLINE), 0.0, columns.propensity),
+        )
 
     def _reasons(
         self, matrix: FeatureMatrix, decided: Decided, model: Model
@@ -165,7 +186,7 @@ class Scorer:
         return [orjson.Fragment(row) for row in reasons]
 
     def _by_rules(self, events: pa.Table, matrix: FeatureMatrix | None) -> DecisionColumns:
-        ruled = self._rules.decide(events)
+        ruled = self._rules.decide(_columns(events), len(events))
         size = len(events)
         unknown = np.zeros(size, dtype=np.bool_)
         return DecisionColumns(
@@ -213,6 +234,10 @@ def _with_source(batch: SourceBatch, parsed: ParsedTransactions) -> pa.Table:
         batch.offsets[parsed.index],
         batch.timestamps_us[parsed.index],
     )
+
+
+def _columns(events: pa.Table) -> Columns:
+    return dict(zip(events.column_names, events.columns, strict=True))
 
 
 def _count(decided: DecisionColumns, answers: Answers) -> None:

@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from contracts.settings import FallbackSettings, PolicySettings
 from models.bundle import Bundle
 from models.evaluation import replicate_weights
 from models.metrics import average_precision, rank, saved_minor
-from models.rules import rule_decisions
+from models.rules import RuleTier
 from models.table import Rows
 
 Floats = NDArray[np.float64]
@@ -62,7 +63,12 @@ class RuleContender:
 
     def judge(self, rows: Rows) -> Opinion:
         """The decision is the score: declines rank above reviews above approvals."""
-        decision = rule_decisions(self.rules, rows.amount_minor, rows.category, rows.country)
+        columns = {
+            "amount_minor": pa.array(rows.amount_minor),
+            "merchant_category": pa.array(rows.category, pa.string(), from_pandas=True),
+            "country": pa.array(rows.country, pa.string(), from_pandas=True),
+        }
+        decision = RuleTier(self.rules).decide(columns, len(rows)).decision
         why = f" ({self.instead_of})" if self.instead_of else ""
         name = f"rule tier {self.rules.version}{why}"
         return Opinion(name, decision.astype(float), decision, None)

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from inference_fakes import source, transaction
+from pydantic import ValidationError
 
 from contracts.columns import TRANSACTION_SCHEMA
 from contracts.errors import SettingsError
@@ -20,45 +21,75 @@ from inference.decisions import FirstDecisions
 from inference.reason_codes import CODES
 from inference.reasons import NONE, REASONS, ReasonMap, exact_where, strongest, top_reasons
 from inference.records import Answers
-from inference.rules import FallbackRules
 from inference.start_offsets import _parsed, as_spark_json, checkpoint_offsets
+from models.rules import RuleTier
 
 HEADERS = pa.list_(pa.struct([("key", pa.string()), ("value", pa.binary())]))
 
 
-def rules(**changes: object) -> FallbackRules:
-    """Rules with limits of 1,000 and 10,000."""
-    limits = {
-        "version": "rules-1",
-        "decline_amount_minor": 10_000,
-        "review_amount_minor": 1_000,
-        "review_categories": ("6051",),
-        "review_countries": ("KP",),
-    }
-    return FallbackRules(FallbackSettings.model_validate(limits | changes))
+RULES = [
+    {"code": "large", "decision": "decline", "when": {"amount_minor": {"at_least": 10_000}}},
+    {"code": "high", "decision": "review", "when": {"amount_minor": {"at_least": 1_000}}},
+    {"code": "category", "decision": "review", "when": {"merchant_category": {"one_of": ["6051"]}}},
+    {
+        "code": "far_and_small",
+        "decision": "review",
+        "when": {"country": {"none_of": ["DE", "FR"]}, "amount_minor": {"below": 10}},
+    },
+]
+
+
+def rule_tier(*rules: object) -> RuleTier:
+    """A tier of these rules, or of `RULES`."""
+    return RuleTier(FallbackSettings.model_validate({"version": "1", "rules": rules or RULES}))
 
 
 @pytest.mark.parametrize(
     ("changes", "decision", "codes"),
     [
         ({"amount_minor": 999}, 0, []),
-        ({"amount_minor": 1_000}, 1, ["high_amount"]),
-        ({"amount_minor": 10_000}, 2, ["large_amount"]),
+        ({"amount_minor": 1_000}, 1, ["high"]),
+        ({"amount_minor": 10_000}, 2, ["large"]),
         ({"amount_minor": -20_000}, 0, []),
-        ({"merchant_category": "6051"}, 1, ["listed_category"]),
-        ({"country": "KP", "amount_minor": 1}, 1, ["listed_country"]),
-        ({"merchant_category": None, "country": None, "amount_minor": 1}, 0, []),
-        ({"country": "KP", "amount_minor": 10_000}, 2, ["large_amount"]),
+        ({"merchant_category": "6051", "amount_minor": 1_000}, 1, ["high", "category"]),
+        ({"country": "KP", "amount_minor": 9}, 1, ["far_and_small"]),
+        ({"country": "KP", "amount_minor": 10}, 0, []),
+        ({"country": "DE", "amount_minor": 9}, 0, []),
+        ({"merchant_category": None, "country": None, "amount_minor": 9}, 0, []),
+        ({"merchant_category": "6051", "amount_minor": 10_000}, 2, ["large"]),
     ],
 )
 def test_the_severest_rule_decides(
     changes: dict[str, object], decision: int, codes: list[str]
 ) -> None:
-    """Limits are inclusive, missing fields hold no rule, and only deciding rules are reasons."""
-    event = transaction(0) | {"amount_minor": 500} | changes
-    ruled = rules().decide(pa.Table.from_pylist([event], schema=TRANSACTION_SCHEMA))
+    """At-least is inclusive, conditions are all asked for, a missing field meets none."""
+    event = transaction(0) | {"amount_minor": 500, "country": "DE"} | changes
+    table = pa.Table.from_pylist([event], schema=TRANSACTION_SCHEMA)
+    columns = dict(zip(table.column_names, table.columns, strict=True))
+    ruled = rule_tier().decide(columns, 1)
     assert ruled.decision.tolist() == [decision]
     assert [reason.code for reason in ruled.reasons[0]] == codes
+
+
+def test_a_rule_on_a_column_that_is_not_there_holds_nowhere() -> None:
+    """The gate knows fewer fields than the stream."""
+    assert rule_tier(RULES[2]).decide({}, 2).decision.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("when", "message"),
+    [
+        ({"amount_minor": {"one_of": ["1"]}}, "amount_minor cannot be asked for one_of"),
+        ({"country": {"at_least": 3}}, "country cannot be asked for at_least"),
+        ({"country": {}}, "give at_least"),
+        ({"colour": {"one_of": ["red"]}}, "amount_minor"),
+        ({}, "at least 1"),
+    ],
+)
+def test_a_rule_that_means_nothing_is_refused(when: dict[str, object], message: str) -> None:
+    """The message names what is wrong with the rule."""
+    with pytest.raises(ValidationError, match=message):
+        rule_tier({"code": "x", "decision": "review", "when": when})
 
 
 @settings(deadline=None)  # the first example may compile

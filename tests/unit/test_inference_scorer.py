@@ -14,18 +14,32 @@ from features.engine import FeatureMatrix, replay
 from features.serving import FeatureServer
 from features.store import MemoryStateStore
 from inference.records import Answers, SourceBatch
-from inference.rules import FallbackRules
 from inference.scorer import Scorer, Topics
 
 TOPICS = Topics("transactions", "scores", "dlq", "alerts")
-RULES = FallbackRules(
-    FallbackSettings(
-        version="rules-1",
-        decline_amount_minor=500_000,
-        review_amount_minor=100_000,
-        review_categories=("6051",),
-        review_countries=("KP",),
-    )
+RULES = FallbackSettings.model_validate(
+    {
+        "version": "rules-1",
+        "rules": [
+            {
+                "code": "large_amount",
+                "decision": "decline",
+                "when": {"amount_minor": {"at_least": 500_000}},
+            },
+            {
+                "code": "listed_country",
+                "decision": "review",
+                "when": {"country": {"one_of": ["KP"]}},
+                "with_model": True,
+            },
+            {
+                "code": "closed_channel",
+                "decision": "decline",
+                "when": {"channel": {"one_of": ["atm"]}, "amount_minor": {"at_least": 0}},
+                "with_model": True,
+            },
+        ],
+    }
 )
 
 
@@ -130,6 +144,33 @@ def test_without_a_model_the_rules_decide_and_say_so() -> None:
     )
     count = FEATURE_SET.names.index("card_count_24h")
     assert decisions(later)[0].features[count] == 2.0
+
+
+def test_rules_beside_the_model_raise_its_decision_and_never_lower_it() -> None:
+    """The tier stays the model's; what a rule raised has the rule's reasons and no control."""
+    values = [
+        transaction(0, country="KP"),
+        transaction(1, country="KP", amount_minor=600_000),
+        transaction(2, channel="atm"),
+        transaction(3),
+    ]
+    alone = [transaction(n, country="DE", channel=None) for n in range(4)]
+    alone[1]["amount_minor"] = 600_000
+    plain = decisions(scorer().score(source(alone), committed_offset=0, model=FakeModel()))
+    found = decisions(scorer().score(source(values), committed_offset=0, model=FakeModel()))
+    severity = {"approve": 0, "review": 1, "decline": 2}
+    pairs = [
+        (severity[a.decision.value], severity[b.decision.value])
+        for a, b in zip(plain, found, strict=True)
+    ]
+    assert all(before <= after for before, after in pairs)
+    assert [d.decision.value for d in found[::2]] == ["review", "decline"]
+    assert {d.tier.value for d in found} == {"model"}
+    assert [[r.code for r in d.reasons] for d in found[::2]] == [
+        ["listed_country"],
+        ["closed_channel"],
+    ]
+    assert (found[2].control, found[2].propensity) == (False, 0.0)
 
 
 def test_without_a_store_the_event_alone_decides() -> None:
