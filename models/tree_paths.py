@@ -25,6 +25,8 @@ Places = NDArray[np.uint32]
 
 BLOCK_ROWS = 64
 PROBES = 256
+LARGEST = 1e300
+"""LightGBM's infinity: it takes larger values for this one, and parts missing values here."""
 """Rows on which a loaded model must agree with its library."""
 
 
@@ -93,7 +95,8 @@ class TreePaths:
         bounds = dice.choice(self.threshold, size=(PROBES, width))
         nudged = np.nextafter(bounds, dice.choice([-np.inf, np.inf], size=bounds.shape))
         kinds = dice.integers(0, 5, size=bounds.shape)
-        return np.select([kinds == 0, kinds == 1, kinds < 4], [np.nan, nudged, bounds], 0.0)
+        drawn = np.select([kinds == 0, kinds == 1, kinds < 4], [np.nan, nudged, bounds], 0.0)
+        return np.clip(drawn, -LARGEST, LARGEST)
 
 
 @njit(cache=True, error_model="numpy", inline="always")  # type: ignore[untyped-decorator]

@@ -105,3 +105,15 @@ def test_a_row_does_not_depend_on_its_neighbours() -> None:
     for answer in (paths.margin, paths.contributions):
         alone = [answer(UNSEEN[row : row + 1]) for row in range(300)]
         assert np.array_equal(answer(UNSEEN)[:300], np.concatenate(alone))
+
+
+def test_a_split_that_only_parts_missing_values_is_walked_alike() -> None:
+    """LightGBM puts its infinity, 1e300, where being missing is all that counts."""
+    values = RNG.normal(size=(2_000, 2))
+    values[RNG.random(2_000) < 0.3, 0] = np.nan
+    target = np.isnan(values[:, 0]).astype(float)
+    params = {"objective": "binary", "verbose": -1, "num_threads": 1, "min_data_in_leaf": 5}
+    booster = lightgbm.train(params, lightgbm.Dataset(values, target), 5)
+    paths = paths_of_lightgbm(booster)
+    assert paths.threshold.max() >= 1e300
+    paths.agreeing(lambda rows: np.asarray(booster.predict(rows, raw_score=True)), 2)
