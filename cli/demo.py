@@ -57,8 +57,10 @@ def demo(
 
     from cli.live.session import Demo, Options
     from cli.signals import terminate_as_interrupt
+    from cli.tries import log_retries
 
     terminate_as_interrupt()
+    log_retries()
     root = checkout_root()
     options = Options(seconds=seconds, keep=keep, fresh=fresh)
     console = Console(stderr=json)

@@ -167,6 +167,23 @@ class Decision(Message):
     features: tuple[float | None, ...]
 
 
+class ShadowScore(Message):
+    """What a challenger would have decided. Topic `fraud_shadow_scores`, key `card_id`.
+
+    `champion_version` names the model whose decision counted. Not every transaction has one.
+    """
+
+    transaction_id: Identifier
+    card_id: Identifier
+    event_time: TimeUs
+    score: Probability
+    decision: DecisionKind
+    model_version: str
+    champion_version: str
+    feature_set: str
+    source: SourceRef
+
+
 class Rejected(Message):
     """A record that could not be read. Topic `transactions_dlq`; `raw` is base64 of its bytes."""
 
@@ -189,4 +206,12 @@ class Truth(Message):
     campaign: Identifier
 
 
-MESSAGES: tuple[type[Message], ...] = (Transaction, Outcome, Label, Decision, Rejected, Truth)
+MESSAGES: tuple[type[Message], ...] = (
+    Transaction,
+    Outcome,
+    Label,
+    Decision,
+    ShadowScore,
+    Rejected,
+    Truth,
+)

@@ -45,6 +45,7 @@ class KafkaSettings(Section):
     scores_topic: str
     rejects_topic: str
     alerts_topic: str
+    shadow_topic: str
     truth_topic: str
     partitions: Positive
     retention_ms: Annotated[int, Field(ge=-1)]
@@ -110,6 +111,12 @@ class SparkSettings(Section):
     trigger_seconds: Annotated[float, Field(ge=0)]
     max_offsets_per_trigger: Positive
     starting: str
+
+
+class ScoringSettings(Section):
+    """How events are decided; `shadow_share` is the most time for a challenger, 0 for none."""
+
+    shadow_share: Annotated[float, Field(ge=0, le=1)]
 
 
 class LearningSettings(Section):
@@ -222,6 +229,7 @@ class Settings(Section):
     spark: SparkSettings
     learning: LearningSettings
     policy: PolicySettings
+    scoring: ScoringSettings
     fallback: FallbackSettings
     world: WorldSettings
 

@@ -8,6 +8,7 @@ from features.store import RedisStateStore
 from inference.model_pool import MlflowRegistry, ModelPool
 from inference.pins import RedisPins
 from inference.scorer import Scorer, Topics
+from inference.shadow import ShadowBudget
 from inference.tallies import RedisTallies
 
 
@@ -23,7 +24,8 @@ def make_features(settings: Settings, pipeline: str = "") -> FeatureServer:
 def make_scorer(settings: Settings, pipeline: str = "") -> Scorer:
     """The scorer of a pipeline."""
     features = make_features(settings, pipeline)
-    return Scorer(Topics.of(settings.kafka), features, settings.fallback)
+    shadow = ShadowBudget(settings.scoring.shadow_share)
+    return Scorer(Topics.of(settings.kafka), features, settings.fallback, shadow=shadow)
 
 
 def make_pool(settings: Settings) -> ModelPool:

@@ -152,7 +152,9 @@ class DirectConsumer:
     def _score(self, batch: SourceBatch) -> Answers:
         committed = self._positions.committed.setdefault(batch.partition, int(batch.offsets[0]))
         model = self._pool.champion
-        answers = self._scorer.score(batch, committed_offset=committed, model=model)
+        answers = self._scorer.score(
+            batch, committed_offset=committed, model=model, challenger=self._pool.challenger
+        )
         self._meter.count(answers.tally, batch.sent)
         return answers
 

@@ -26,6 +26,8 @@ SINGLE = {
     "duplicate": "Decided events that were repeats",
     "store_failures": "Batches decided without the feature store",
     "pin_failures": "Batches whose model version could not be agreed on",
+    "shadow_scored": "Events that the challenger scored too",
+    "shadow_skipped": "Events that it left out, having used its share of the time",
     "frontier_waits": "Batches that waited for cross-card tiles",
 }
 VERSION_PREFIX = "version:"

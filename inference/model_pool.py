@@ -25,6 +25,9 @@ class Registry(Protocol):
     def champion_version(self) -> str | None:
         """The version behind the alias, None when there is none; RegistryError if unreachable."""
 
+    def challenger_version(self) -> str | None:
+        """The same for the challenger."""
+
     def load(self, version: str) -> Model:
         """Load a version and test it; RegistryError or BundleError when that fails."""
 
@@ -40,6 +43,12 @@ class MlflowRegistry:
         from models.registry import champion_version
 
         return champion_version(self._settings)
+
+    def challenger_version(self) -> str | None:
+        """See `Registry`."""
+        from models.registry import CHALLENGER, alias_version
+
+        return alias_version(self._settings, CHALLENGER)
 
     def load(self, version: str) -> Model:
         """See `Registry`."""
@@ -59,13 +68,20 @@ class ModelPool:
         self._held: dict[str, Model] = {}
         self._loading = threading.Lock()
         self._champion: Model | None = None
+        self._challenger: Model | None = None
         self._trouble = ""
+        self._refused = ""
         self._stop = threading.Event()
 
     @property
     def champion(self) -> Model | None:
         """What to propose for the next batch; None before the first champion."""
         return self._champion
+
+    @property
+    def challenger(self) -> Model | None:
+        """What scores in shadow; None without a usable one, or when it is the champion itself."""
+        return self._challenger
 
     def get(self, version: str) -> Model:
         """A version, loaded now unless it is held.
@@ -103,6 +119,22 @@ class ModelPool:
         self._trouble = ""
         logger.info("champion is version %s", version)
 
+    def refresh_challenger(self) -> None:
+        """Follow the challenger's alias; one that cannot be used is left out, and said once."""
+        version = None
+        try:
+            version = self._registry.challenger_version()
+            is_rival = version is not None and version not in (self._refused, self._version)
+            self._challenger = self.get(version) if version and is_rival else None
+        except FraudError as error:
+            self._challenger, self._refused = None, version or ""
+            if version is not None:
+                logger.warning("no shadow by version %s: %s", version, error)
+
+    @property
+    def _version(self) -> str | None:
+        return None if self._champion is None else self._champion.version
+
     def _complain(self, trouble: str) -> None:
         if trouble != self._trouble:
             kept = self._champion.version if self._champion else "the fallback rules"
@@ -118,6 +150,7 @@ class ModelPool:
     def _watch(self, poll_seconds: float) -> None:
         while not self._stop.wait(poll_seconds):
             survive(self.refresh)
+            survive(self.refresh_challenger)
 
     def close(self) -> None:
         """Stop the background refresh."""

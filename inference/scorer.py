@@ -25,6 +25,7 @@ from inference.ports import Decided, Features, Model
 from inference.reasons import ReasonMap, exact_where, top_reasons
 from inference.records import Answers, SourceBatch
 from inference.rejects import encode_rejects
+from inference.shadow import ShadowBudget, is_rival, shadow_scores
 from models.policy import APPROVE, DECLINE
 from models.rules import Columns, RuleTier
 
@@ -39,12 +40,14 @@ class Topics:
     scores: str
     rejects: str
     alerts: str | None
+    shadow: str = ""
 
     @classmethod
     def of(cls, kafka: KafkaSettings) -> "Topics":
         """The settings' topics; no alerts topic when copies are not wanted."""
         alerts = kafka.alerts_topic if kafka.copy_alerts else None
-        return cls(kafka.topic, kafka.scores_topic, kafka.rejects_topic, alerts)
+        topics = (kafka.topic, kafka.scores_topic, kafka.rejects_topic, alerts)
+        return cls(*topics, shadow=kafka.shadow_topic)
 
 
 class Scorer:
@@ -57,7 +60,9 @@ class Scorer:
         fallback: FallbackSettings,
         *,
         feature_set: FeatureSet = FEATURE_SET,
+        shadow: ShadowBudget | None = None,
     ) -> None:
+        self._shadow = shadow or ShadowBudget(0.0)
         self._topics = topics
         self._features = features
         self._rules = RuleTier(fallback)
@@ -66,11 +71,18 @@ class Scorer:
         self._reason_map = ReasonMap.of(feature_set)
         self._next_offset: dict[int, int] = {}
 
-    def score(self, batch: SourceBatch, *, committed_offset: int, model: Model | None) -> Answers:
+    def score(
+        self,
+        batch: SourceBatch,
+        *,
+        committed_offset: int,
+        model: Model | None,
+        challenger: Model | None = None,
+    ) -> Answers:
         """Answer every record of a batch; offsets from `committed_offset` on may be fed again.
 
         Without a model the rules decide, with the features beside for the record; without a store
-        they decide on the event alone.
+        they decide on the event alone. A challenger scores beside, never instead.
         """
         answers = Answers()
         if len(batch) == 0:
@@ -79,7 +91,8 @@ class Scorer:
         events = _with_source(batch, parsed)
         matrix = self._served(batch, events, committed_offset, answers)
         if len(events):
-            self._decide(batch, parsed, events, matrix, model, answers)
+            decided = self._decide(batch, parsed, events, matrix, model, answers)
+            self._score_in_shadow(batch, parsed, events, decided, challenger, answers)
         self._reject(batch, parsed, answers)
         return answers
 
@@ -121,7 +134,7 @@ class Scorer:
         matrix: FeatureMatrix | None,
         model: Model | None,
         answers: Answers,
-    ) -> None:
+    ) -> DecisionColumns:
         if model is None or matrix is None:
             decided = self._by_rules(events, matrix)
         else:
@@ -133,6 +146,32 @@ class Scorer:
         answers.add(self._topics.scores, keys, encoded, sent)
         self._alert(decided, keys, encoded, sent, answers)
         _count(decided, answers)
+        return decided
+
+    def _score_in_shadow(
+        self,
+        batch: SourceBatch,
+        parsed: ParsedTransactions,
+        events: pa.Table,
+        decided: DecisionColumns,
+        challenger: Model | None,
+        answers: Answers,
+    ) -> None:
+        if challenger is None or decided.values is None or not is_rival(challenger, decided):
+            return
+        if not self._shadow.allows():
+            answers.tally["shadow_skipped"] += len(events)
+            return
+        began = self._shadow.clock()
+        scores = shadow_scores(
+            self._topics.transactions, batch.partition, events, decided.values, challenger,
+            decided.model_version,
+        )  # fmt: skip
+        rows = parsed.index.tolist()
+        keys, sent = [batch.keys[row] for row in rows], [batch.sent[row] for row in rows]
+        answers.add(self._topics.shadow, keys, scores, sent)
+        answers.tally["shadow_scored"] += len(scores)
+        self._shadow.spend(self._shadow.clock() - began)
 
     def _by_model(self, events: pa.Table, matrix: FeatureMatrix, model: Model) -> DecisionColumns:
         score = model.score(matrix.values)

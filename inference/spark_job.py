@@ -74,6 +74,7 @@ def run_stream(settings: Settings, options: StreamOptions, stop: threading.Event
             start = as_spark_json(settings.kafka.topic, state.result())
             if stop.is_set():
                 return
+            warm_workers(spark, settings)  # a champion that came meanwhile decides from the start
             query = start_query(spark, settings, options, start)
             with _metrics(settings, options, query):
                 _attend(query, stop)

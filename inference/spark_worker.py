@@ -58,9 +58,18 @@ class Worker:
             if committed_offset is None:
                 committed_offset = int(batch.offsets[0])
                 model = self.pinned_model(task)
-            answers = self._scorer.score(batch, committed_offset=committed_offset, model=model)
+            answers = self._scorer.score(
+                batch,
+                committed_offset=committed_offset,
+                model=model,
+                challenger=self._pool.challenger,
+            )
             self._meter.count(answers.tally, batch.sent)
             yield answer_rows(answers, task.batch_id)
+
+    def refresh(self) -> None:
+        """Take over the champion now, not at the next look."""
+        self._pool.refresh()
 
     def pinned_model(self, task: Task) -> Model | None:
         """The one model of this micro-batch; None: the rules decide."""
@@ -98,7 +107,7 @@ def warm_task(settings: Settings, batches: Iterator[pa.RecordBatch]) -> Iterator
     """Load kernels and champion in a worker ahead of the first micro-batch; passes rows on."""
     load_kernels()
     load_kernel()
-    process_worker(settings)
+    process_worker(settings).refresh()
     yield from batches
 
 

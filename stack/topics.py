@@ -45,6 +45,7 @@ def topic_table(kafka: KafkaSettings) -> dict[str, dict[str, str]]:
         kafka.labels_topic,
         kafka.rejects_topic,
         kafka.alerts_topic,
+        kafka.shadow_topic,
         kafka.truth_topic,
     )
     # The broker's own time is the time of decision.

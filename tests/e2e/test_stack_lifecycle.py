@@ -17,6 +17,7 @@ from contracts.kafka import client_config
 from stack.health import ask_json
 from stack.layout import BASE_PORTS
 from stack.processes import holders, strays
+from stack.topics import topic_table
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -41,11 +42,11 @@ def test_after_up_every_service_answers(stack: Checkout) -> None:
 
 
 def test_up_made_topics_connections_and_an_experiment(stack: Checkout) -> None:
-    """Initialisation: seven topics, Airflow's connections, MLflow's experiment."""
+    """Initialisation: all topics, Airflow's connections, MLflow's experiment."""
     settings = stack.context.settings
     topics = AdminClient(client_config(settings.kafka)).list_topics(timeout=10).topics
     own = {name for name in topics if not name.startswith("__")}
-    assert len(own) == 7
+    assert own == set(topic_table(settings.kafka))
     assert all(len(topics[name].partitions) == settings.kafka.partitions for name in own)
     login = {
         "username": settings.airflow.user,

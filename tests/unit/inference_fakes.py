@@ -69,12 +69,17 @@ class FakeRegistry:
     models: dict[str, FakeModel] = field(default_factory=dict)
     failure: Exception | None = None
     loads: list[str] = field(default_factory=list)
+    challenger: str | None = None
 
     def champion_version(self) -> str | None:
         """What the alias names."""
         if self.failure is not None:
             raise self.failure
         return self.champion
+
+    def challenger_version(self) -> str | None:
+        """What the challenger's alias names."""
+        return self.challenger
 
     def load(self, version: str) -> FakeModel:
         """The model that the test put there."""

@@ -171,7 +171,7 @@ class EchoScorer:
         self.committed: list[int] = []
 
     def score(
-        self, batch: SourceBatch, *, committed_offset: int, model: FakeModel | None
+        self, batch: SourceBatch, *, committed_offset: int, model: FakeModel | None, **_: object
     ) -> Answers:
         """The record itself."""
         self.committed.append(committed_offset)

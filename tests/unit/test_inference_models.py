@@ -39,6 +39,37 @@ def test_there_is_no_champion_until_the_alias_names_one() -> None:
     assert pool.champion.version == "1"
 
 
+def test_a_challenger_scores_in_shadow_unless_it_is_the_champion() -> None:
+    """It is loaded beside the champion, and left once it has been promoted."""
+    registry = registry_of("1", "2", champion="1")
+    pool = pool_of(registry)
+    pool.refresh()
+    pool.refresh_challenger()
+    assert pool.challenger is None
+    registry.challenger = "2"
+    pool.refresh_challenger()
+    assert pool.challenger is not None
+    assert pool.challenger.version == "2"
+    registry.champion = "2"
+    pool.refresh()
+    pool.refresh_challenger()
+    assert pool.challenger is None
+
+
+def test_a_challenger_that_cannot_be_used_is_left_out_and_not_tried_again() -> None:
+    """The champion goes on; a broken bundle is not downloaded twice a second."""
+    registry = registry_of("1", champion="1")
+    registry.models["2"] = FakeModel("2", feature_hash="another")
+    registry.challenger = "2"
+    pool = pool_of(registry)
+    pool.refresh()
+    for _ in range(3):
+        pool.refresh_challenger()
+    assert pool.challenger is None
+    assert pool.champion is not None
+    assert registry.loads == ["1", "2"]
+
+
 def test_a_promotion_and_a_rollback_take_over_at_the_next_look() -> None:
     """The alias is followed forwards and back, and a held version is not loaded twice."""
     registry = registry_of("1", "2", champion="1")
@@ -112,7 +143,7 @@ class RecordingScorer:
         self.calls: list[tuple[str | None, int]] = []
 
     def score(
-        self, batch: SourceBatch, *, committed_offset: int, model: FakeModel | None
+        self, batch: SourceBatch, *, committed_offset: int, model: FakeModel | None, **_: object
     ) -> Answers:
         """No answers."""
         self.calls.append((model.version if model else None, committed_offset))

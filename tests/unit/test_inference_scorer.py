@@ -1,5 +1,7 @@
 """The scorer: every record answered once, by the model or by the rules."""
 
+import itertools
+
 import numpy as np
 import orjson
 import pyarrow as pa
@@ -7,7 +9,7 @@ import pytest
 from inference_fakes import SIZE, FakeModel, source, transaction
 
 from contracts.errors import StoreError
-from contracts.messages import Decision, Rejected
+from contracts.messages import Decision, Rejected, ShadowScore
 from contracts.settings import FallbackSettings
 from features.definition import FEATURE_SET
 from features.engine import FeatureMatrix, replay
@@ -15,8 +17,9 @@ from features.serving import FeatureServer
 from features.store import MemoryStateStore
 from inference.records import Answers, SourceBatch
 from inference.scorer import Scorer, Topics
+from inference.shadow import ShadowBudget
 
-TOPICS = Topics("transactions", "scores", "dlq", "alerts")
+TOPICS = Topics("transactions", "scores", "dlq", "alerts", "shadow")
 RULES = FallbackSettings.model_validate(
     {
         "version": "rules-1",
@@ -231,6 +234,55 @@ def test_reasons_name_the_strongest_features_first() -> None:
         ("time_of_day", "transaction_hour", 1.0),
     ]
     assert reasons[0].value == 1000.0
+
+
+def shadowing(share: float, seconds_a_look: float) -> Scorer:
+    """A scorer whose clock moves on by so much whenever it is read."""
+    looks = itertools.count()
+    budget = ShadowBudget(share, clock=lambda: next(looks) * seconds_a_look)
+    server = FeatureServer(MemoryStateStore(), "transactions")
+    return Scorer(TOPICS, server, RULES, shadow=budget)
+
+
+def test_a_challenger_writes_to_its_own_topic_and_changes_no_decision() -> None:
+    """Its scores name both versions; the decisions are byte for byte those without it."""
+    values = [transaction(0), transaction(1, amount_minor=9_500), b"?"]
+    alone = scorer().score(source(values), committed_offset=0, model=FakeModel("7"))
+    both = shadowing(1.0, 0.001).score(
+        source(values), committed_offset=0, model=FakeModel("7"), challenger=FakeModel("8")
+    )
+    shadow = [ShadowScore.model_validate_json(v) for t, _, v, _ in both.rows() if t == "shadow"]
+    assert [(s.model_version, s.champion_version, s.source.offset) for s in shadow] == [
+        ("8", "7", 0),
+        ("8", "7", 1),
+    ]
+    assert [s.decision.value for s in shadow] == ["approve", "decline"]
+    assert [row for row in both.rows() if row[0] != "shadow"] == list(alone.rows())
+
+
+def test_the_shadow_keeps_to_its_share_of_the_time() -> None:
+    """With a share of a fifth it scores some batches and leaves others out; with none, none."""
+    for share, scored in ((0.2, range(2, 9)), (0.0, range(1))):
+        judge = shadowing(share, 1.0)
+        tallies = [
+            judge.score(
+                source([transaction(n)], first=n),
+                committed_offset=n,
+                model=FakeModel("7"),
+                challenger=FakeModel("8"),
+            ).tally
+            for n in range(10)
+        ]
+        assert sum(tally["shadow_scored"] for tally in tallies) in scored
+        assert sum(tally["shadow_scored"] + tally["shadow_skipped"] for tally in tallies) == 10
+
+
+def test_without_features_there_is_no_shadow() -> None:
+    """The fallback tier has nothing that a challenger could score."""
+    answers = shadowing(1.0, 0.001).score(
+        source([transaction(0)]), committed_offset=0, model=None, challenger=FakeModel("8")
+    )
+    assert "shadow" not in answers.topics
 
 
 def test_an_empty_batch_has_no_answers() -> None:

@@ -27,6 +27,7 @@ KAFKA = KafkaSettings(
     scores_topic="scores",
     rejects_topic="rejects",
     alerts_topic="alerts",
+    shadow_topic="shadow",
     truth_topic="truth",
     partitions=2,
     retention_ms=-1,
