@@ -96,7 +96,8 @@ class TreePaths:
         nudged = np.nextafter(bounds, dice.choice([-np.inf, np.inf], size=bounds.shape))
         kinds = dice.integers(0, 5, size=bounds.shape)
         drawn = np.select([kinds == 0, kinds == 1, kinds < 4], [np.nan, nudged, bounds], 0.0)
-        return np.clip(drawn, -LARGEST, LARGEST)
+        within: Floats = np.clip(drawn, -LARGEST, LARGEST)
+        return within
 
 
 @njit(cache=True, error_model="numpy", inline="always")  # type: ignore[untyped-decorator]
