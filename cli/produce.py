@@ -33,9 +33,10 @@ def backfill() -> None:
     Goes on where a stopped run ended; does nothing when everything is there.
     """
     from producer.pace import AtOnce
+    from producer.publisher import BULK_LINGER_MS
 
     days = settings().world.backfill_days
-    with _run() as run:
+    with _run(linger_ms=BULK_LINGER_MS) as run:
         if run.position.resume_day >= days:
             typer.echo(f"already there: the world has reached its day {run.position.resume_day}")
             return
@@ -65,8 +66,9 @@ def normal(
     decisions on the scores topic: what was declined is never charged back.
     """
     from producer.aftermath import open_aftermath
+    from producer.publisher import LIVE_LINGER_MS
 
-    with _run() as run:
+    with _run(linger_ms=LIVE_LINGER_MS) as run:
         pace = _pace(run, time_lapse, speed, rate)
         typer.echo("publishing; Ctrl-C or SIGTERM stops, a new start goes on from there")
         consequences = open_aftermath(settings().kafka, settings().policy, run.world)
@@ -143,7 +145,7 @@ def _say_caught_up() -> None:
 
 
 @contextmanager
-def _run() -> Iterator[Run]:
+def _run(linger_ms: int) -> Iterator[Run]:
     """A run with its view and lock; Ctrl-C and SIGTERM set its stop."""
     from rich.console import Console
 
@@ -158,7 +160,7 @@ def _run() -> Iterator[Run]:
         spec = world_of(kafka, world, _wall_us())
         view = open_view(Console())
         try:
-            yield Run(kafka, spec, open_publisher(kafka), view, stop)
+            yield Run(kafka, spec, open_publisher(kafka, linger_ms=linger_ms), view, stop)
         finally:
             view.close()
 

@@ -16,6 +16,9 @@ from producer.records import Record
 
 QUEUE_RECORDS = 50_000
 """At most this many records wait in memory for the broker."""
+BULK_LINGER_MS = 50
+"""A backfill's batches may wait this long: fewer and larger ones cost client and broker less."""
+LIVE_LINGER_MS = 5
 _POLL_EVERY = 500
 _PURGE_SECONDS = 1.0
 
@@ -155,12 +158,14 @@ def _time(record_us: int | None) -> str:
     return datetime.fromtimestamp(record_us / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def open_publisher(kafka: KafkaSettings, *, stall_seconds: float = 60.0) -> Publisher:
+def open_publisher(
+    kafka: KafkaSettings, *, stall_seconds: float = 60.0, linger_ms: int = LIVE_LINGER_MS
+) -> Publisher:
     """A publisher for the settings' broker."""
-    return Publisher(open_client(kafka), stall_seconds=stall_seconds)
+    return Publisher(open_client(kafka, linger_ms), stall_seconds=stall_seconds)
 
 
-def open_client(kafka: KafkaSettings) -> Client:
+def open_client(kafka: KafkaSettings, linger_ms: int = LIVE_LINGER_MS) -> Client:
     """An idempotent client with a bounded buffer.
 
     Records never time out one by one: that could leave a gap before a later one that arrives. The
@@ -170,6 +175,7 @@ def open_client(kafka: KafkaSettings) -> Client:
         kafka,
         **{
             "message.timeout.ms": 0,
+            "linger.ms": linger_ms,
             "queue.buffering.max.messages": QUEUE_RECORDS,
             "queue.buffering.max.kbytes": 65_536,
             "batch.num.messages": 10_000,

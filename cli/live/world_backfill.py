@@ -9,7 +9,7 @@ from contracts.errors import StackError
 from contracts.settings import Settings
 from producer.lock import sole_publisher
 from producer.pace import AtOnce
-from producer.publisher import open_publisher
+from producer.publisher import BULK_LINGER_MS, open_publisher
 from producer.run import Run, Status, world_of
 from producer.spec import DAY_US
 
@@ -60,7 +60,7 @@ def backfill(root: Path, settings: Settings, report: Report) -> str:
     days = settings.world.backfill_days
     with sole_publisher(root / ".fraud" / "run" / "producer.lock"):
         spec = world_of(settings.kafka, settings.world, time.time_ns() // 1000)
-        publisher = open_publisher(settings.kafka)
+        publisher = open_publisher(settings.kafka, linger_ms=BULK_LINGER_MS)
         run = Run(settings.kafka, spec, publisher, ReportingView(report), threading.Event())
         if run.position.resume_day >= days:
             refuse_without_future(run.world_us, time.time_ns() // 1000)
