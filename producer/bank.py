@@ -18,7 +18,7 @@ from producer.spec import DAY_US, SECOND_US, Stream
 from producer.verdicts import DECISION_HEADER, Verdict
 from producer.world import World
 
-_ANSWER_US = 2 * SECOND_US
+ANSWER_US = 2 * SECOND_US
 """The cardholder knows this soon after the purchase whether it went through."""
 
 
@@ -114,7 +114,7 @@ class Bank:
             card_id=verdict.card_id,
             event_time=verdict.event_us,
             outcome=kind,
-            outcome_time=verdict.event_us + _ANSWER_US,
+            outcome_time=verdict.event_us + ANSWER_US,
         )
         return Record(
             self._kafka.outcomes_topic,

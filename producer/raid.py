@@ -7,8 +7,9 @@ from typing import Protocol
 import numpy as np
 
 from contracts.errors import SettingsError
-from contracts.messages import DecisionKind, Label, Truth
+from contracts.messages import DecisionKind, Label, Outcome, OutcomeKind, Truth
 from contracts.settings import KafkaSettings, WorldSettings
+from producer.bank import ANSWER_US
 from producer.delays import INVESTIGATION, NEVER, SOURCES, UNREPORTED, draw_source, report_times
 from producer.habits import PER_PLANNED
 from producer.hacker import MOST_PER_CARD, Attempt, Hacker
@@ -110,12 +111,15 @@ class Raid:
         attempt = self._waiting.pop(verdict.transaction_id, None)
         if attempt is None:
             return
-        passed = verdict.decision == DecisionKind.APPROVE or verdict.is_control
-        self.hacker.hear(attempt.number, passed)
-        if passed:
-            self._dispute(attempt, draw_source(self.world.spec, self._rng))
-        elif verdict.decision == DecisionKind.REVIEW:
+        if verdict.decision == DecisionKind.APPROVE or verdict.is_control:
+            self._go_through(attempt)
+            return
+        self.hacker.hear(attempt.number, False)
+        if verdict.decision == DecisionKind.REVIEW:
+            self._tell_outcome(attempt, OutcomeKind.STEP_UP_FAILED)
             self._dispute(attempt, INVESTIGATION)
+        else:
+            self._tell_outcome(attempt, OutcomeKind.DECLINED)
 
     def _assume_consent(self, now_us: int) -> None:
         silent = [
@@ -124,9 +128,26 @@ class Raid:
             if now_us - int(attempt.purchase.event_us[0]) > _SILENCE_IS_CONSENT_US
         ]
         for name in silent:
-            attempt = self._waiting.pop(name)
-            self.hacker.hear(attempt.number, True)
-            self._dispute(attempt, draw_source(self.world.spec, self._rng))
+            self._go_through(self._waiting.pop(name))
+
+    def _go_through(self, attempt: Attempt) -> None:
+        self.hacker.hear(attempt.number, True)
+        self._tell_outcome(attempt, OutcomeKind.AUTHORISED)
+        self._dispute(attempt, draw_source(self.world.spec, self._rng))
+
+    def _tell_outcome(self, attempt: Attempt, kind: OutcomeKind) -> None:
+        """On its topic, as the bank does for everybody else's transactions."""
+        event_us = int(attempt.purchase.event_us[0])
+        outcome = Outcome(
+            transaction_id=self._id(attempt.number),
+            card_id=self._cards[attempt.number],
+            event_time=event_us,
+            outcome=kind,
+            outcome_time=event_us + ANSWER_US,
+        )
+        topic, value = self.kafka.outcomes_topic, outcome.model_dump_json().encode()
+        record = Record(topic, outcome.card_id, value, outcome.outcome_time, (0, attempt.number))
+        self.publisher.send(record)
 
     def _dispute(self, attempt: Attempt, source: int) -> None:
         """Plan the label of an attempt that went through, or was looked into."""

@@ -6,7 +6,7 @@ import orjson
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from contracts.errors import BrokerError
-from contracts.kafka import full_ranges, make_reader
+from contracts.kafka import OffsetRange, full_ranges, make_reader
 from contracts.messages import DecisionKind
 from contracts.settings import KafkaSettings
 
@@ -85,22 +85,25 @@ def followed_up(kafka: KafkaSettings) -> dict[int, int]:
         return {
             span.partition: offset
             for span in spans
-            for offset in [_last_decision(consumer, span.topic, span.partition, span.end)]
+            for offset in [_last_decision(consumer, span)]
             if offset is not None
         }
     finally:
         consumer.close()
 
 
-def _last_decision(consumer: Consumer, topic: str, partition: int, end: int) -> int | None:
-    """The newest decision header among the last records of a partition."""
-    start = max(0, end - _TAIL_RECORDS)
-    if start == end:
-        return None
-    consumer.assign([TopicPartition(topic, partition, start)])
-    messages = [m for m in consumer.consume(end - start, timeout=10.0) if _is_data(m)]
-    offsets = [offset for message in messages for offset in _decision_offsets(message)]
-    return max(offsets, default=None)
+def _last_decision(consumer: Consumer, span: OffsetRange) -> int | None:
+    """The newest decision header of a partition, sought backwards: a thief's outcomes have none."""
+    end, step = span.end, _TAIL_RECORDS
+    while end > span.start:
+        start = max(span.start, end - step)
+        consumer.assign([TopicPartition(span.topic, span.partition, start)])
+        messages = [m for m in consumer.consume(end - start, timeout=10.0) if _is_data(m)]
+        offsets = [offset for message in messages for offset in _decision_offsets(message)]
+        if offsets:
+            return max(offsets)
+        end, step = start, step * 8
+    return None
 
 
 def _decision_offsets(message: Message) -> list[int]:

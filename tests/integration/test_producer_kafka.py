@@ -31,6 +31,7 @@ from producer.world import World
 pytestmark = pytest.mark.integration
 
 DAYS = 40
+THIEFS = 2_000
 NOW_US = 20_700 * DAY_US
 
 
@@ -186,9 +187,19 @@ def test_outcomes_follow_decisions_once_across_restarts(kafka_settings: Settings
     ]
     for upto in (300, 600):
         _decide(kafka, placed[upto - 300 : upto])
-        _run_until(kafka_settings, spec, upto)
+        _run_until(kafka_settings, spec, upto + THIEFS if upto > 300 else upto)
+        _outcomes_of_a_thief(kafka, THIEFS if upto == 300 else 0)
     found = on_topic(kafka, kafka.outcomes_topic)
-    assert len(found) == len({_id(record) for record in found}) == 600
+    assert len(found) == len({_id(record) for record in found}) == 600 + THIEFS
+
+
+def _outcomes_of_a_thief(kafka: KafkaSettings, count: int) -> None:
+    """Outcomes that follow no decision of the world's own transactions."""
+    thief = make_producer(kafka)
+    for number in range(count):
+        value = orjson.dumps({"transaction_id": f"thief-{number}"})
+        thief.produce(kafka.outcomes_topic, key=f"card-{number}", value=value)
+    thief.flush(10)
 
 
 def _decide(kafka: KafkaSettings, placed: list[tuple[int, int, dict[str, Any]]]) -> None:

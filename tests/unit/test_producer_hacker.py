@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from contracts.errors import SettingsError
-from contracts.messages import DecisionKind, Label, Truth
+from contracts.messages import DecisionKind, Label, Outcome, OutcomeKind, Truth
 from contracts.settings import load_settings
 from producer.hacker import Attempt, Hacker
 from producer.hacker_report import report_on
@@ -133,8 +133,11 @@ def test_a_card_is_given_up_after_declines_or_a_block(world: World) -> None:
 
 
 def test_loot_is_labelled_late_and_declines_are_not(world: World) -> None:
-    """Approved: disputed after its delay, on the labels topic. Declined: no label, only truth."""
-    for decision, labelled in ((DecisionKind.APPROVE, True), (DecisionKind.DECLINE, False)):
+    """Approved: disputed after its delay. Declined: no label. Each has its outcome and truth."""
+    for decision, labelled, kind in (
+        (DecisionKind.APPROVE, True, OutcomeKind.AUTHORISED),
+        (DecisionKind.DECLINE, False, OutcomeKind.DECLINED),
+    ):
         wire = Wire()
         publisher = Publisher(wire, clock=lambda: 0.0)
         raid = Raid(world, KAFKA, hacker(world, days=2), publisher, Judge(wire, decision))
@@ -144,6 +147,12 @@ def test_loot_is_labelled_late_and_declines_are_not(world: World) -> None:
         truths = [Truth.model_validate_json(value) for value in wire.on(KAFKA.truth_topic)]
         assert len(truths) == len(wire.on(KAFKA.topic)) > 30
         assert {truth.campaign for truth in truths} == {"hacker"}
+        values = wire.on(KAFKA.outcomes_topic)
+        outcomes = [Outcome.model_validate_json(value) for value in values]
+        assert sorted(o.transaction_id for o in outcomes) == sorted(
+            truth.transaction_id for truth in truths
+        )
+        assert {outcome.outcome for outcome in outcomes} == {kind}
         assert bool(labels) == labelled
         assert all(label.label_time > label.event_time for label in labels)
         assert raid.is_over
