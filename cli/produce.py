@@ -99,7 +99,7 @@ def hacker(
     from producer.raid import open_raid
 
     found, stop = settings(), _stop_on_signals()
-    raid = open_raid(found.kafka, found.world, _wall_us(), days, cards_per_day)
+    raid = open_raid(found.kafka, found.world, days, cards_per_day)
     chosen = found.world.speed if speed is None else parse_speed(speed)
     typer.echo(f"the thief begins at {_date(raid.hacker.from_us)}; Ctrl-C ends it with its report")
     raid.run(TimeLapse(raid.hacker.from_us, chosen, _wall_us), stop)

@@ -6,17 +6,16 @@ from typing import Protocol
 
 import numpy as np
 
-from contracts.errors import SettingsError
+from contracts.errors import DataError, SettingsError
 from contracts.messages import DecisionKind, Label, Outcome, OutcomeKind, Truth
 from contracts.settings import KafkaSettings, WorldSettings
 from producer.bank import ANSWER_US
 from producer.delays import INVESTIGATION, NEVER, SOURCES, UNREPORTED, draw_source, report_times
 from producer.habits import PER_PLANNED
 from producer.hacker import MOST_PER_CARD, Attempt, Hacker
-from producer.position import read_position
+from producer.position import find_world, read_position
 from producer.publisher import Publisher, Stop, open_publisher
 from producer.records import Record, Writer
-from producer.run import world_of
 from producer.spec import DAY_US, HOUR_US, Stream
 from producer.verdicts import Verdict, VerdictFollower
 from producer.world import World
@@ -188,10 +187,21 @@ def refuse_more_fraud_than_traffic(world: World, cards_per_day: float) -> None:
 
 
 def open_raid(
-    kafka: KafkaSettings, world: WorldSettings, wall_us: int, days: float, cards_per_day: float
+    kafka: KafkaSettings, world: WorldSettings, days: float, cards_per_day: float
 ) -> Raid:
-    """A raid that begins where the world on the topic stands, for so many world days."""
-    spec = world_of(kafka, world, wall_us)
+    """A raid that begins where the world on the topic stands, for so many world days.
+
+    Raises:
+        DataError: there is nobody to steal from yet.
+        SettingsError: the topic holds another world, or the thief would outnumber the customers.
+    """
+    spec = find_world(kafka, world)
+    if spec is None:
+        raise DataError(
+            "the topic holds no world to steal from",
+            value=kafka.topic,
+            remedy="Publish its past first: `fraud produce backfill`",
+        )
     from_us = read_position(kafka, spec).resume_us or spec.start_us
     ours = World(spec)
     refuse_more_fraud_than_traffic(ours, cards_per_day)

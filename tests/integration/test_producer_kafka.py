@@ -15,7 +15,7 @@ import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
-from contracts.errors import BrokerError, SettingsError
+from contracts.errors import BrokerError, DataError, SettingsError
 from contracts.kafka import full_ranges, make_producer, read_range
 from contracts.settings import KafkaSettings, Settings, WorldSettings
 from producer.aftermath import open_aftermath
@@ -23,6 +23,7 @@ from producer.pace import AtOnce, SteadyRate
 from producer.partition import partition_of
 from producer.position import find_world
 from producer.publisher import open_publisher
+from producer.raid import open_raid
 from producer.records import Record, Writer
 from producer.run import Result, Run, Status, world_of
 from producer.spec import DAY_US, WorldSpec
@@ -172,6 +173,12 @@ def test_a_topic_with_foreign_data_is_refused(kafka_settings: Settings) -> None:
     other.flush(10)
     with pytest.raises(BrokerError, match="no synthetic world"):
         find_world(kafka, kafka_settings.world)
+
+
+def test_a_thief_finds_nobody_on_an_empty_topic(kafka_settings: Settings) -> None:
+    """A raid never comes before the world: its records would keep the world from beginning."""
+    with pytest.raises(DataError, match="fraud produce backfill"):
+        open_raid(kafka_settings.kafka, kafka_settings.world, 1.0, 5.0)
 
 
 def test_outcomes_follow_decisions_once_across_restarts(kafka_settings: Settings) -> None:
