@@ -23,10 +23,11 @@ demo: install ## The whole loop: start, backfill, train in Airflow, promote, str
 
 test: install ## Lint, types, unit, integration and end-to-end tests
 	@$(MAKE) --no-print-directory lint
-	@$(BIN)/pytest $(ARGS)
+	@$(MAKE) --no-print-directory unit
+	@$(BIN)/pytest tests/integration tests/e2e $(ARGS)
 
-unit: install ## Unit tests alone
-	@$(BIN)/pytest tests/unit $(ARGS)
+unit: install ## Unit tests alone, a process per core
+	@$(BIN)/pytest tests/unit -n auto $(ARGS)
 
 chaos: install ## Kill parts of the stream and every service of a running demo
 	@$(BIN)/pytest -m chaos $(ARGS)

@@ -47,6 +47,7 @@ def session_options(settings: Settings, jars: list[str], scratch: Path) -> dict[
         "spark.sql.streaming.minBatchesToRetain": "20",
         "spark.sql.warehouse.dir": str(scratch / "warehouse"),
         "spark.ui.showConsoleProgress": "false",
+        "spark.scheduler.minRegisteredResourcesRatio": "1.0",
         "spark.python.daemon.module": "inference.spark_daemon",
         "spark.sql.ui.retainedExecutions": "50",
         "spark.ui.retainedJobs": "100",

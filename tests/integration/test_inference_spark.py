@@ -1,6 +1,7 @@
 """The Spark job on a real Kafka and Redis: exactly-once effect, hot swap, equality of paths."""
 
 import threading
+import urllib.request
 from collections import Counter
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from inference_rig import (
     register_model,
     rejected_sources,
 )
+from spark_cluster import spark_cluster
 from stream_process import EARLIEST, kill_group, stream
 
 from contracts.kafka import full_ranges, make_reader, read_range
@@ -141,6 +143,34 @@ def test_spark_and_the_direct_consumer_decide_alike(
     by_both = _bodies(settings)
     assert len(by_spark) == len(by_both) > 10_000
     assert all(len(found) == 1 for found in by_both.values())
+
+
+def test_the_job_runs_on_a_standalone_master_with_two_workers(
+    home: Path, settings: Settings, tmp_path: Path
+) -> None:
+    """Executors on both workers take part, and every record has one answer by the champion."""
+    promote(settings, register_model(settings, home / "bundle", seed=4))
+    feed = Feed(settings)
+    feed.send(6_000)
+    with (
+        spark_cluster(tmp_path / "cluster", workers=2) as cluster,
+        stream(home, "run", "--starting", EARLIEST, "--master", cluster.url),
+    ):
+        await_true(lambda: _is_complete(settings), "an answer to every record")
+        (application,) = cluster.state()["activeapps"]
+        assert application["cores"] == 2
+        busy = _tasks_by_executor(settings.spark.ui_port, application["id"])
+    assert len(busy) == 2
+    assert all(tasks > 0 for tasks in busy.values())
+    decisions = [decision for decision, _ in read_decisions(settings.kafka, FirstDecisions())]
+    assert {decision["tier"] for decision in decisions} == {"model"}
+
+
+def _tasks_by_executor(ui_port: int, application: str) -> dict[str, int]:
+    url = f"http://127.0.0.1:{ui_port}/api/v1/applications/{application}/executors"
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        rows = orjson.loads(answer.read())
+    return {row["id"]: row["totalTasks"] for row in rows if row["id"] != "driver"}
 
 
 def _direct(settings: Settings, count: int) -> None:

@@ -30,7 +30,7 @@ def world() -> World:
 
 def topics() -> KafkaSettings:
     """Settings of which only the topic names matter here."""
-    names = ("labels", "outcomes", "scores", "rejects", "alerts", "truth")
+    names = ("labels", "outcomes", "scores", "rejects", "alerts", "shadow", "truth")
     return KafkaSettings(
         broker="nowhere:1",
         topic="transactions",
