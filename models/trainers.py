@@ -83,7 +83,7 @@ FOREST_DEFAULTS: Mapping[str, Any] = {
     "max_depth": 14,
     "min_samples_leaf": 5,
     "max_features": "sqrt",
-    "max_samples": 0.5,
+    "max_samples": 0.3,
 }
 
 
