@@ -11,9 +11,11 @@ from rich.console import Console
 from rich.live import Live
 
 from cli.airflow_client import AirflowClient, RunState
+from cli.live.challenge import Challenge, challenge_steps
 from cli.live.checks import Check, count, stream_checks
 from cli.live.doors import doors
 from cli.live.feed import Feed
+from cli.live.keys import Keys
 from cli.live.phases import Phase, Phases
 from cli.live.sources import Source
 from cli.live.tally import Tally
@@ -130,20 +132,25 @@ class Demo:
         tally = Tally(self._source.maturity_days)
         feed = Feed(settings.kafka, tally, since_ms=since_ms)
         try:
-            self._watch(feed, tally)
+            self._watch(settings, feed, tally)
             self._conclude(settings, feed, tally)
         finally:
             feed.close()
 
-    def _watch(self, feed: Feed, tally: Tally) -> None:
+    def _watch(self, settings: Settings, feed: Feed, tally: Tally) -> None:
         view = LiveView(self._console, feed, tally, self._hint())
+        challenge = Challenge(challenge_steps(settings, TRAIN_DAG, self._source.training))
         deadline = time.monotonic() + (self._options.seconds or float("inf"))
         try:
-            with view:
+            with view, Keys() as keys:
                 while time.monotonic() < deadline:
                     feed.poll()
                     self._note_first_decision(tally)
-                    view.refresh()
+                    if keys.pressed() == "p":
+                        challenge.press()
+                    if challenge.saw(tally.last_version):
+                        self.summary.champion = challenge.version
+                    view.refresh(challenge.words if keys.can_be_pressed else "")
         except KeyboardInterrupt:
             if self._options.seconds is not None:
                 raise
@@ -216,8 +223,8 @@ class LiveView:
     def __exit__(self, *_: object) -> None:
         self._live.stop()
 
-    def refresh(self) -> None:
-        """Show the tally as it is now."""
+    def refresh(self, words: str = "") -> None:
+        """Show the tally as it is now, and `words` below it."""
         now = time.monotonic()
         if now >= self._next_look:
             self._next_look = now + 1.0
@@ -225,7 +232,7 @@ class LiveView:
                 self._lag = self._undecided()
         if self._console.is_terminal:
             now_ms = int(time.time() * 1000)
-            hint = clock_hint(self._tally, now_ms, self._hint)
+            hint = clock_hint(self._tally, now_ms, f"{words}; {self._hint}")
             view = render(self._tally, now_ms=now_ms, lag=self._lag, hint=hint)
             self._live.update(view, refresh=True)
         elif now >= self._next_line:
