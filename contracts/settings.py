@@ -159,15 +159,20 @@ class ConditionSettings(Section):
     A condition with several parts asks for all of them; one without any is refused.
     """
 
+    field: RuleField
     at_least: int | None = None
     below: int | None = None
     one_of: tuple[str, ...] | None = None
     none_of: tuple[str, ...] | None = None
 
     @model_validator(mode="after")
-    def _asks_for_something(self) -> Self:
-        if not self.model_fields_set:
+    def _asks_for_what_its_field_has(self) -> Self:
+        of_numbers, of_words = {"at_least", "below"}, {"one_of", "none_of"}
+        asked = self.model_fields_set - {"field"}
+        if not asked:
             raise ValueError("give at_least, below, one_of or none_of")
+        if wrong := asked - (of_numbers if self.field == "amount_minor" else of_words):
+            raise ValueError(f"{self.field} cannot be asked for {', '.join(sorted(wrong))}")
         return self
 
 
@@ -176,17 +181,8 @@ class RuleSettings(Section):
 
     code: str
     decision: Literal["review", "decline"]
-    when: Annotated[dict[RuleField, ConditionSettings], Field(min_length=1)]
+    when: Annotated[tuple[ConditionSettings, ...], Field(min_length=1)]
     with_model: bool = False
-
-    @model_validator(mode="after")
-    def _fits_its_fields(self) -> Self:
-        for field, condition in self.when.items():
-            of_numbers, of_words = {"at_least", "below"}, {"one_of", "none_of"}
-            fitting = of_numbers if field == "amount_minor" else of_words
-            if wrong := condition.model_fields_set - fitting:
-                raise ValueError(f"{field} cannot be asked for {', '.join(sorted(wrong))}")
-        return self
 
 
 class FallbackSettings(Section):

@@ -78,10 +78,10 @@ class RuleTier:
 
 def _holds(rule: RuleSettings, columns: Columns, size: int) -> NDArray[np.bool_]:
     holds = np.ones(size, dtype=np.bool_)
-    for field, condition in rule.when.items():
-        if field not in columns:
+    for condition in rule.when:
+        if condition.field not in columns:
             return np.zeros(size, dtype=np.bool_)
-        for met in _met(condition, columns[field]):
+        for met in _met(condition, columns[condition.field]):
             holds &= pc.fill_null(met, False).to_numpy(zero_copy_only=False)
     return holds
 
@@ -109,7 +109,7 @@ def _reasons(
 ) -> list[list[RuleReason]]:
     reasons: list[list[RuleReason]] = [[] for _ in decision]
     for rule, holds in held:
-        field = next(iter(rule.when))
+        field = rule.when[0].field
         for row in np.flatnonzero(holds & (decision == _CODES[rule.decision])).tolist():
             value = columns[field][row].as_py()
             number = float(value) if isinstance(value, int | float) else None

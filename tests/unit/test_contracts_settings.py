@@ -194,3 +194,8 @@ def test_confluent_cloud_needs_only_settings(root: Path) -> None:
     config = client_config(settings.kafka)
     assert (config["security.protocol"], config["sasl.mechanisms"]) == ("SASL_SSL", "PLAIN")
     assert (config["sasl.username"], config["sasl.password"]) == ("key", "hush")
+
+
+def test_settings_are_a_key(root: Path) -> None:
+    """A Spark worker keeps one scorer per settings, so equal settings must hash alike."""
+    assert hash(load_settings(root, environ={})) == hash(load_settings(root, environ={}))

@@ -28,13 +28,24 @@ HEADERS = pa.list_(pa.struct([("key", pa.string()), ("value", pa.binary())]))
 
 
 RULES = [
-    {"code": "large", "decision": "decline", "when": {"amount_minor": {"at_least": 10_000}}},
-    {"code": "high", "decision": "review", "when": {"amount_minor": {"at_least": 1_000}}},
-    {"code": "category", "decision": "review", "when": {"merchant_category": {"one_of": ["6051"]}}},
+    {
+        "code": "large",
+        "decision": "decline",
+        "when": [{"field": "amount_minor", "at_least": 10_000}],
+    },
+    {"code": "high", "decision": "review", "when": [{"field": "amount_minor", "at_least": 1_000}]},
+    {
+        "code": "category",
+        "decision": "review",
+        "when": [{"field": "merchant_category", "one_of": ["6051"]}],
+    },
     {
         "code": "far_and_small",
         "decision": "review",
-        "when": {"country": {"none_of": ["DE", "FR"]}, "amount_minor": {"below": 10}},
+        "when": [
+            {"field": "country", "none_of": ["DE", "FR"]},
+            {"field": "amount_minor", "below": 10},
+        ],
     },
 ]
 
@@ -79,14 +90,14 @@ def test_a_rule_on_a_column_that_is_not_there_holds_nowhere() -> None:
 @pytest.mark.parametrize(
     ("when", "message"),
     [
-        ({"amount_minor": {"one_of": ["1"]}}, "amount_minor cannot be asked for one_of"),
-        ({"country": {"at_least": 3}}, "country cannot be asked for at_least"),
-        ({"country": {}}, "give at_least"),
-        ({"colour": {"one_of": ["red"]}}, "amount_minor"),
-        ({}, "at least 1"),
+        ([{"field": "amount_minor", "one_of": ["1"]}], "amount_minor cannot be asked for one_of"),
+        ([{"field": "country", "at_least": 3}], "country cannot be asked for at_least"),
+        ([{"field": "country"}], "give at_least"),
+        ([{"field": "colour", "one_of": ["red"]}], "amount_minor"),
+        ([], "at least 1"),
     ],
 )
-def test_a_rule_that_means_nothing_is_refused(when: dict[str, object], message: str) -> None:
+def test_a_rule_that_means_nothing_is_refused(when: list[object], message: str) -> None:
     """The message names what is wrong with the rule."""
     with pytest.raises(ValidationError, match=message):
         rule_tier({"code": "x", "decision": "review", "when": when})

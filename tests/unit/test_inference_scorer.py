@@ -27,18 +27,21 @@ RULES = FallbackSettings.model_validate(
             {
                 "code": "large_amount",
                 "decision": "decline",
-                "when": {"amount_minor": {"at_least": 500_000}},
+                "when": [{"field": "amount_minor", "at_least": 500_000}],
             },
             {
                 "code": "listed_country",
                 "decision": "review",
-                "when": {"country": {"one_of": ["KP"]}},
+                "when": [{"field": "country", "one_of": ["KP"]}],
                 "with_model": True,
             },
             {
                 "code": "closed_channel",
                 "decision": "decline",
-                "when": {"channel": {"one_of": ["atm"]}, "amount_minor": {"at_least": 0}},
+                "when": [
+                    {"field": "channel", "one_of": ["atm"]},
+                    {"field": "amount_minor", "at_least": 0},
+                ],
                 "with_model": True,
             },
         ],
