@@ -100,8 +100,6 @@ def register_champion(rig: Rig, world: World) -> None:
     later = calibrator.probability(predictor.margin(values[~sample.train]))
     threshold = float(np.quantile(later, 1.0 - ALERT_SHARE))
     costs = settings.policy.model_copy(update={"fraud_threshold": threshold})
-    ends = {str(s.partition): s.end for s in full_ranges(settings.kafka, settings.kafka.topic)}
-    names = list(FEATURE_SET.names)
     folder = rig.home / "bundle"
     folder.mkdir()
     save_bundle(
@@ -109,20 +107,27 @@ def register_champion(rig: Rig, world: World) -> None:
         predictor=predictor,
         calibrator=calibrator,
         policy=Policy(costs, NO_REVIEWS),
-        details={
-            "arm": {"name": "frozen"},
-            "feature_hash": FEATURE_SET.hash,
-            "feature_names": names,
-            "snapshot_ranges": ends,
-            "training": {"manifest_uri": "none"},
-            "reasons": {name: name.upper() for name in names},
-            "metrics": {"average_precision": 0.0},
-        },
+        details=_details(settings),
         golden_values=values[:64],
     )
     client = tracking_client(settings.mlflow)
     run = client.create_run(experiment_id(client, settings.mlflow.experiment))
     promote(rig, register_bundle(settings, client, run.info.run_id, folder, {}))
+
+
+def _details(settings: Settings) -> dict[str, Any]:
+    """What a bundle says of itself; the stream begins where the backfill ended."""
+    ends = {str(s.partition): s.end for s in full_ranges(settings.kafka, settings.kafka.topic)}
+    names = list(FEATURE_SET.names)
+    return {
+        "arm": {"name": "frozen"},
+        "feature_hash": FEATURE_SET.hash,
+        "feature_names": names,
+        "snapshot_ranges": ends,
+        "training": {"manifest_uri": "none"},
+        "reasons": {name: name.upper() for name in names},
+        "metrics": {"average_precision": 0.0},
+    }
 
 
 @contextmanager
