@@ -109,7 +109,13 @@ def running_rig() -> Iterator[Rig]:
         for service in (kafka_service(context), redis_service(context)):
             service.prepare(lambda: False)
             stack.enter_context(process(service.command, layout.logs / f"{service.name}.log"))
-        stack.enter_context(process(_mlflow(home, layout), layout.logs / "mlflow.log"))
+        stack.enter_context(
+            process(
+                _mlflow(home, layout),
+                layout.logs / "mlflow.log",
+                MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false",
+            )
+        )
         await_true(lambda: _is_up(settings), "the servers' start", 180)
         yield Rig(home, settings)
 

@@ -4,6 +4,7 @@ A new champion is loaded and tested beside the old one; only a version that pass
 Whatever goes wrong, the old version stays, and the trouble is said once.
 """
 
+import itertools
 import logging
 import threading
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from inference.ports import Model
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
+LOOKS_PER_CHALLENGER = 10
 HELD_VERSIONS = 4
 
 
@@ -148,9 +150,12 @@ class ModelPool:
         thread.start()
 
     def _watch(self, poll_seconds: float) -> None:
-        while not self._stop.wait(poll_seconds):
+        for look in itertools.count():
+            if self._stop.wait(poll_seconds):
+                return
             survive(self.refresh)
-            survive(self.refresh_challenger)
+            if look % LOOKS_PER_CHALLENGER == 0:
+                survive(self.refresh_challenger)
 
     def close(self) -> None:
         """Stop the background refresh."""
