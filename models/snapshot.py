@@ -8,7 +8,7 @@ The order, and what a crash between any two steps leaves behind:
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Protocol
 
@@ -20,6 +20,7 @@ from contracts.columns import EVENT_SCHEMA, SOURCE_SCHEMA, parse_transactions, w
 from contracts.kafka import OffsetRange, RawRecord, full_ranges, read_range
 from contracts.settings import KafkaSettings, Settings
 from models.objects import Objects, open_objects, read_object
+from models.refusals import Refused, send_refused
 from models.snapshot_files import read_part, write_part
 from models.snapshot_manifest import SnapshotManifest, content_hash, manifest_from, part_from
 from models.wire import DECISIONS, LABELS, OUTCOMES, WireFormat, parse_records
@@ -39,6 +40,10 @@ class Log(Protocol):
         """The records of a range in offset order."""
         ...
 
+    def refuse(self, topic: str, refused: Sequence[Refused]) -> int:
+        """Keep what cannot be read where people look for it; how many were not there yet."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class KafkaLog:
@@ -53,6 +58,10 @@ class KafkaLog:
     def read(self, span: OffsetRange) -> Iterable[list[RawRecord]]:
         """The records of a range; OffsetsExpiredError when retention deleted some."""
         return read_range(self.kafka, span, batch_size=20_000)
+
+    def refuse(self, topic: str, refused: Sequence[Refused]) -> int:
+        """To the dead-letter topic, each once."""
+        return send_refused(self.kafka, topic, refused)
 
 
 def take_snapshot(
@@ -143,7 +152,7 @@ def _copy_topic(
         return
     spans = [span for span in ranges if span.topic == topic]
     total = sum(span.end - span.start for span in spans)
-    bad: Counter[str] = Counter()
+    bad: list[Refused] = []
     tables: list[pa.Table] = [_schema(wire).empty_table()]
     records = 0
     for batch in (batch for span in spans for batch in log.read(span)):
@@ -151,7 +160,10 @@ def _copy_topic(
         records += len(batch)
         if progress is not None:
             progress(topic, records, total)
-    part = write_part(objects, f"{folder}/{topic}", topic, pa.concat_tables(tables), records, bad)
+    if wire is not None:  # transactions that cannot be read are refused by the stream
+        log.refuse(topic, bad)
+    codes = Counter(row.code for _, row in bad)
+    part = write_part(objects, f"{folder}/{topic}", topic, pa.concat_tables(tables), records, codes)
     objects.put(key, json.dumps(asdict(part), sort_keys=True).encode())
 
 
@@ -159,14 +171,14 @@ def _schema(wire: WireFormat | None) -> pa.Schema:
     return EVENT_SCHEMA if wire is None else pa.schema([*SOURCE_SCHEMA, *wire.schema])
 
 
-def _parse(batch: list[RawRecord], wire: WireFormat | None, bad: Counter[str]) -> pa.Table:
+def _parse(batch: list[RawRecord], wire: WireFormat | None, bad: list[Refused]) -> pa.Table:
     values = [record.value for record in batch]
     if wire is None:
         parsed = parse_transactions(values)
-        bad.update(row.code for row in parsed.bad)
+        bad.extend((batch[row.index], row) for row in parsed.bad)
         return with_source(parsed.table, *_sources(batch, parsed.index.tolist()))
     read = parse_records(values, wire)
-    bad.update(read.bad)
+    bad.extend((batch[row.index], row) for row in read.bad)
     columns = [pa.array(column) for column in _sources(batch, read.index)]
     columns += [read.table[name].combine_chunks() for name in wire.schema.names]
     return pa.Table.from_arrays(columns, schema=_schema(wire))

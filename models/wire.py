@@ -1,10 +1,9 @@
-"""Labels, outcomes and decisions in columns: bulk parsing of JSON records with bad rows counted.
+"""Labels, outcomes and decisions in columns: bulk parsing of JSON records, bad rows explained.
 
 Arrow reads a whole batch; when it cannot, or a required field is missing, each record of the batch
 goes through its message class, which alone refuses.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.json as pa_json
 from pydantic import ValidationError
 
+from contracts.columns import BadRow
 from contracts.messages import Decision, Label, Message, Outcome
 
 LABEL_SCHEMA = pa.schema(
@@ -75,18 +75,18 @@ DECISIONS = WireFormat(Decision, DECISION_SCHEMA, nullable=("score",))
 
 @dataclass(frozen=True, slots=True)
 class ParsedRecords:
-    """`table` holds the readable records, row i from input `index[i]`; `bad` counts by code."""
+    """`table` holds the readable records, row i from input `index[i]`; `bad` are the others."""
 
     table: pa.Table
     index: list[int]
-    bad: Counter[str]
+    bad: tuple[BadRow, ...]
 
 
 def parse_records(values: Sequence[bytes | None], wire: WireFormat) -> ParsedRecords:
-    """Read JSON records of one message class; every input is either a row or counted."""
+    """Read JSON records of one message class; every input is either a row or bad."""
     table = _read_all(values, wire)
     if table is not None:
-        return ParsedRecords(table, list(range(len(values))), Counter())
+        return ParsedRecords(table, list(range(len(values))), ())
     return _read_each(values, wire)
 
 
@@ -116,13 +116,15 @@ def _has_required(table: pa.Table, wire: WireFormat) -> bool:
 def _read_each(values: Sequence[bytes | None], wire: WireFormat) -> ParsedRecords:
     rows: list[dict[str, object]] = []
     index: list[int] = []
-    bad: Counter[str] = Counter()
+    bad: list[BadRow] = []
     for position, value in enumerate(values):
         try:
             message = wire.message.model_validate_json(value or b"")
         except ValidationError as error:
-            bad[error.errors(include_url=False, include_context=False)[0]["type"]] += 1
+            first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+            place = ".".join(map(str, first["loc"]))
+            bad.append(BadRow(position, first["type"], f"{place}: {first['msg']}".lstrip(": ")))
             continue
         rows.append(message.model_dump(include=set(wire.schema.names)))
         index.append(position)
-    return ParsedRecords(pa.Table.from_pylist(rows, schema=wire.schema), index, bad)
+    return ParsedRecords(pa.Table.from_pylist(rows, schema=wire.schema), index, tuple(bad))

@@ -1,6 +1,6 @@
 """Snapshots: the same reference gives the same bytes; nothing is lost in silence."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from contracts.errors import ObjectStoreError, OffsetsExpiredError
 from contracts.kafka import OffsetRange, RawRecord
 from contracts.settings import Settings
 from models.objects import FolderObjects, open_objects
+from models.refusals import Refused
 from models.snapshot import load_manifest, read_snapshot, take_snapshot
 
 T0_MS = 1_767_225_600_000
@@ -39,6 +40,7 @@ class ListLog:
     is_expired: bool = False
     reads: list[str] = field(default_factory=list)
     fails_on: str | None = None
+    refused: list[tuple[str, int, str]] = field(default_factory=list)
 
     def ranges(self, topic: str) -> list[OffsetRange]:
         """One partition a topic."""
@@ -55,6 +57,11 @@ class ListLog:
             for offset, value in enumerate(values, span.start)
         ]
         return [records[i : i + 3] for i in range(0, len(records), 3)]
+
+    def refuse(self, topic: str, refused: Sequence[Refused]) -> int:
+        """Remembered as (topic, offset, message)."""
+        self.refused += [(topic, record.offset, bad.message) for record, bad in refused]
+        return len(refused)
 
 
 @pytest.fixture
@@ -112,6 +119,21 @@ def test_equal_records_give_equal_bytes(settings: Settings, tmp_path: Path) -> N
     two = take_snapshot(settings, reference="b", log=log)
     assert one.content_hash == two.content_hash
     assert one.uri != two.uri
+
+
+def test_unreadable_labels_are_refused_with_the_reason(settings: Settings) -> None:
+    """They are counted, told apart by offset and reason, and the others are kept."""
+    log = full_log()
+    good = log.topics["transaction_labels"][0]
+    late = orjson.dumps({**orjson.loads(good), "label_time": "soon"})
+    log.topics["transaction_labels"] = [b"{", good, late]
+    part = take_snapshot(settings, reference="r", log=log).part("transaction_labels")
+    assert (part.records, part.rows, sum(part.unreadable.values())) == (3, 1, 2)
+    assert [(topic, offset) for topic, offset, _ in log.refused] == [
+        ("transaction_labels", 0),
+        ("transaction_labels", 2),
+    ]
+    assert "label_time" in log.refused[1][2]
 
 
 def test_unreadable_records_are_counted(settings: Settings) -> None:

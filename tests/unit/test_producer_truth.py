@@ -120,6 +120,10 @@ class AskedLog:
         self.asked.append(span.topic)
         return []
 
+    def refuse(self, topic: str, refused: object) -> int:
+        """Nothing to refuse."""
+        return 0
+
 
 def test_a_snapshot_holds_four_topics_and_never_the_truth(tmp_path: Path) -> None:
     """All that training and gate know comes from a snapshot, which works without a truth topic."""
