@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import orjson
+import psutil
 import xgboost
 import yaml
 from confluent_kafka import KafkaException
@@ -194,6 +195,11 @@ def stream(rig: Rig, *options: str) -> Iterator[int]:
     command = (str(BIN / "fraud"), "stream", *options)
     with process(command, rig.home / "logs" / "stream.log", FRAUD_HOME=str(rig.home)) as pid:
         yield pid
+
+
+def process_is_alive(pid: int) -> bool:
+    """Whether a process still runs."""
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
 def await_true(condition: Callable[[], bool], what: str, seconds: float) -> None:
