@@ -40,6 +40,8 @@ class GateOperator(BaseOperator, BranchMixIn):
             "version %s %s\n%s", verdict["version"], verdict["outcome"], verdict["report"]
         )
         chosen = self.branches.get(self.promotion) if verdict["passed"] else None
+        # A branch that skips tasks ends here by an exception, and then nothing is returned.
+        context["ti"].xcom_push(key="return_value", value=dict(verdict))
         self.do_branch(context, chosen)
         return dict(verdict)
 
