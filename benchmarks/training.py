@@ -12,7 +12,7 @@ import multiprocessing
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,10 +22,12 @@ from typing import Any
 from imbalance_world import world_topics
 from memory_watch import MemoryWatch
 
+from contracts.errors import DataError
 from contracts.kafka import OffsetRange, RawRecord
 from contracts.settings import Settings, load_settings
 from models import steps
 from models.arms import ALL_ARMS
+from models.refusals import Refused
 from models.snapshot import take_snapshot
 from models.tracking import tracking_client
 
@@ -55,6 +57,16 @@ class ListLog:
         records = self.topics.get(span.topic, [])
         for start in range(span.start, span.end, 20_000):
             yield records[start : min(start + 20_000, span.end)]
+
+    def refuse(self, topic: str, refused: Sequence[Refused]) -> int:
+        """The world writes nothing that cannot be read.
+
+        Raises:
+            DataError: it did.
+        """
+        if refused:
+            raise DataError("the world wrote records that cannot be read", value=topic)
+        return 0
 
 
 @dataclass(slots=True)
