@@ -6,11 +6,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from contracts.columns import EVENT_SCHEMA
+from contracts.columns import EVENT_SCHEMA, SOURCE_SCHEMA
+from contracts.wire import LABEL_SCHEMA
 
 START_US = 1_767_225_600_000_000
 DAY_US = 86_400_000_000
 MERCHANTS_PER_CARD = 40
+LABEL_PARTITIONS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,7 @@ class World:
     shifted: float = 0.0
     equal_times: float = 0.0
     missing: float = 0.0
+    merchants: int = 2_217
 
 
 def make_events(world: World, seed: int) -> pa.Table:
@@ -36,7 +39,7 @@ def make_events(world: World, seed: int) -> pa.Table:
     equal = random.random(size) < world.equal_times
     times[1:][equal[1:]] = times[:-1][equal[1:]]
     times = np.maximum.accumulate(times)
-    merchant = card % 311 * 7 + random.zipf(1.4, size) % MERCHANTS_PER_CARD
+    merchant = (card % 311 * 7 + random.zipf(1.4, size) % MERCHANTS_PER_CARD) % world.merchants
     columns: dict[str, pa.Array] = {
         "partition": pa.array((card % world.partitions).astype(np.int32)),
         "offset": pa.array(_offsets(card % world.partitions)),
@@ -51,6 +54,37 @@ def make_events(world: World, seed: int) -> pa.Table:
     }
     columns |= _descriptions(random, merchant, world.missing)
     return pa.table({name: columns[name] for name in EVENT_SCHEMA.names}, schema=EVENT_SCHEMA)
+
+
+def make_labels(events: pa.Table, seed: int, share: float = 0.02) -> pa.Table:
+    """Labels of a share of the events, some repeated, corrected, or told before they are sent."""
+    random = np.random.default_rng(seed)
+    rows = np.sort(random.integers(0, len(events), max(round(len(events) * share), 1)))
+    told = events.take(pa.array(np.repeat(rows, random.integers(1, 3, len(rows)))))
+    size = len(told)
+    sent = told["timestamp_us"].to_numpy() + random.integers(0, 20 * DAY_US, size)
+    order = np.argsort(sent, kind="stable")
+    told, sent = told.take(pa.array(order)), sent[order]
+    names = told["transaction_id"].to_pylist()
+    partition = np.array([hash_of(name) % LABEL_PARTITIONS for name in names])
+    columns = {
+        "partition": pa.array(partition.astype(np.int32)),
+        "offset": pa.array(_offsets(partition)),
+        "timestamp_us": pa.array(sent // 1000 * 1000),
+        "is_fraud": pa.array(random.random(size) < 0.8),
+        "label_time": pa.array(sent - random.integers(0, DAY_US, size)),
+        "source": pa.array(["chargeback"] * size),
+    }
+    columns |= {
+        name: told[name] for name in ("transaction_id", "card_id", "merchant_id", "event_time")
+    }
+    schema = pa.schema([*SOURCE_SCHEMA, *LABEL_SCHEMA])
+    return pa.table({name: columns[name] for name in schema.names}, schema=schema)
+
+
+def hash_of(text: str) -> int:
+    """The same in every process."""
+    return sum(text.encode())
 
 
 def _descriptions(
@@ -72,7 +106,7 @@ def _descriptions(
         "latitude": pa.array(48 + merchant % 500 / 100, mask=gone),
         "longitude": pa.array(9 + merchant % 300 / 100, mask=gone),
         "channel": picked(["chip", "contactless", "online", "atm"], random.integers(0, 4, size)),
-        "ip_prefix": pa.nulls(size, pa.string()),
+        "ip_prefix": _named("10.", random.zipf(1.3, size) % 5_000, 4),
     }
 
 

@@ -29,6 +29,8 @@ from contracts.settings import Settings, load_settings
 from features.definition import FEATURE_SET
 from features.serving import FeatureServer
 from features.store import MemoryStateStore
+from features.tile_history import folded
+from features.tile_reader import TileReader
 from inference.decision_json import DecisionColumns, encode_decisions
 from inference.reasons import ReasonMap, exact_where, top_reasons
 from inference.records import SourceBatch
@@ -76,11 +78,19 @@ def batches(size: int, count: int) -> Iterator[SourceBatch]:
         )
 
 
-def empty_server() -> FeatureServer:
-    """Features over states in memory, ready at offset 0."""
-    server = FeatureServer(MemoryStateStore(), "transactions", history=Nothing())
+def empty_server(supply: list[SourceBatch]) -> FeatureServer:
+    """Features over states in memory, ready at offset 0, with the tiles of all that will come."""
+    tiles = TileReader(folded(pa.concat_tables(map(events_of, supply))))
+    server = FeatureServer(MemoryStateStore(), "transactions", history=Nothing(), tiles=tiles)
     server.ensure(0, 0)
     return server
+
+
+def events_of(batch: SourceBatch) -> pa.Table:
+    """A batch's transactions in EVENT_SCHEMA."""
+    parsed = parse_transactions(batch.values)
+    partitions = np.zeros(len(batch), dtype=np.int32)
+    return with_source(parsed.table, partitions, batch.offsets, batch.timestamps_us)
 
 
 class Nothing:
@@ -97,8 +107,8 @@ class Nothing:
 
 def whole(settings: Settings, model: Bundle, size: int, count: int) -> float:
     """Microseconds per event through `Scorer.score`."""
-    scorer = Scorer(Topics.of(settings.kafka), empty_server(), settings.fallback)
     supply, stages = list(batches(size, 2 * count)), Stages()
+    scorer = Scorer(Topics.of(settings.kafka), empty_server(supply), settings.fallback)
     for number, batch in enumerate(supply):
         with stages.stage("measured" if number >= count else "warm-up"):
             scorer.score(batch, committed_offset=int(batch.offsets[0]), model=model)
@@ -107,17 +117,16 @@ def whole(settings: Settings, model: Bundle, size: int, count: int) -> float:
 
 def by_stage(model: Bundle, size: int, count: int) -> dict[str, float]:
     """Microseconds per event of each stage, called as the scorer calls them."""
-    server, warm, stages = empty_server(), Stages(), Stages()
-    for number, batch in enumerate(batches(size, 2 * count)):
+    supply = list(batches(size, 2 * count))
+    server, warm, stages = empty_server(supply), Stages(), Stages()
+    for number, batch in enumerate(supply):
         _one(server, model, batch, stages if number >= count else warm)
     return stages.per_event(size * count)
 
 
 def _one(server: FeatureServer, model: Bundle, batch: SourceBatch, stages: Stages) -> None:
     with stages.stage("parse"):
-        parsed = parse_transactions(batch.values)
-        partition = np.zeros(len(batch), dtype=np.int32)
-        events = with_source(parsed.table, partition, batch.offsets, batch.timestamps_us)
+        events = events_of(batch)
     first = int(batch.offsets[0])
     with stages.stage("features"):
         matrix = server.serve(events, partition=0, committed_offset=first)

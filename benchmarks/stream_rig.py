@@ -21,7 +21,7 @@ import orjson
 import psutil
 import xgboost
 import yaml
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaException, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from contracts.kafka import RawRecord, full_ranges, make_producer
@@ -35,6 +35,7 @@ from models.policy import Policy
 from models.predictors import XgboostPredictor
 from models.registry import CHAMPION, register_bundle
 from models.tracking import experiment_id, tracking_client
+from producer.promises import Promises, open_promises
 from stack.jars import fetch_jars
 from stack.kafka_server import kafka as kafka_service
 from stack.layout import HOST, Layout
@@ -193,7 +194,11 @@ def stream(rig: Rig, *options: str) -> Iterator[int]:
     """`fraud stream …` on the rig, from an empty checkpoint."""
     shutil.rmtree(rig.home / ".fraud" / "data" / "stream", ignore_errors=True)
     command = (str(BIN / "fraud"), "stream", *options)
-    with process(command, rig.home / "logs" / "stream.log", FRAUD_HOME=str(rig.home)) as pid:
+    home = {"FRAUD_HOME": str(rig.home)}
+    with (
+        process((str(BIN / "fraud"), "tiles"), rig.home / "logs" / "tiles.log", **home),
+        process(command, rig.home / "logs" / "stream.log", **home) as pid,
+    ):
         yield pid
 
 
@@ -237,7 +242,9 @@ def transaction(number: int, dice: random.Random) -> tuple[str, bytes]:
 
 def publish(rig: Rig, count: int, *, first: int = 0, rate: float | None = None) -> None:
     """Send transactions as fast as they go, or at `rate` a second in even steps of 2 ms."""
-    producer = make_producer(rig.settings.kafka, **{"linger.ms": 0 if rate else 20})
+    promises = open_promises(rig.settings.kafka)
+    options = {"linger.ms": 0 if rate else 20, "on_delivery": promises.heard}
+    producer = make_producer(rig.settings.kafka, **options)
     dice, started = random.Random(first), time.monotonic()
     for number in range(first, first + count):
         if rate is not None:
@@ -246,9 +253,23 @@ def publish(rig: Rig, count: int, *, first: int = 0, rate: float | None = None) 
         sent = str(time.time_ns() // 1000).encode()
         while not _sent(producer, rig.settings.kafka.topic, card, value, sent, number):
             producer.poll(0.05)
-        if number % 256 == 0:
+        if number % 32 == 0:
             producer.poll(0)
+            _promise(producer, promises, rig.settings.kafka, number + 1)
     producer.flush(60)
+    _promise(producer, promises, rig.settings.kafka, first + count, is_last=True)
+    producer.flush(60)
+
+
+def _promise(
+    producer: Producer, promises: Promises, kafka: KafkaSettings, number: int, is_last: bool = False
+) -> None:
+    """Say that nothing will be stamped before the number-th transaction."""
+    if len(producer) > 0:
+        return
+    record = promises.made(EPOCH_US + number * STEP_US, time.time_ns() // 1000, is_last=is_last)
+    if record is not None:
+        producer.produce(kafka.frontiers_topic, key=record.key, value=record.value)
 
 
 def _pace(due: float) -> None:

@@ -2,26 +2,42 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli.root import settings
 
+if TYPE_CHECKING:
+    from contracts.settings import Settings
+
 
 def register(app: typer.Typer) -> None:
     """Add this module's commands to `app`."""
+    app.command("tiles")(tiles)
     app.command("rebuild-state")(rebuild_state)
     app.command("replay")(replay)
     app.command("audit")(audit)
 
 
+def tiles() -> None:
+    """Fold transactions and labels of all partitions into cross-card tiles, until stopped."""
+    import logging
+
+    from cli.signals import stop_on_signals
+    from features.tile_run import run_tiles
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    run_tiles(settings(), stop_on_signals())
+
+
 def rebuild_state() -> None:
-    """Build the feature state of every partition again, from Kafka alone, to the topic's end."""
+    """Build cards' state and tiles again, from Kafka alone, to the topics' ends."""
     from rich.progress import Progress
 
     from contracts.kafka import full_ranges
     from features import serving
+    from features.tile_run import rebuild_tiles
 
     known = settings()
     spans = full_ranges(known.kafka, known.kafka.topic)
@@ -33,19 +49,29 @@ def rebuild_state() -> None:
             spans,
             lambda count: progress.advance(task, count),
         )
+        task = progress.add_task("Folding tiles across cards", total=None)
+        rebuild_tiles(known, lambda count: progress.advance(task, count))
 
 
 def replay(
     output: Annotated[Path, typer.Argument(help="Folder for the Parquet files")],
     workers: Annotated[int, typer.Option(min=1, help="Partitions at a time")] = 2,
+    snapshot: Annotated[str, typer.Option(help="URI of a snapshot's manifest")] = "",
 ) -> None:
-    """Compute the features of every transaction in Kafka; a second run writes only what is left."""
+    """Compute the features of every transaction in Kafka, or in a snapshot.
+
+    A second run writes only what is left.
+    """
     from rich.progress import Progress
 
     from contracts.kafka import full_ranges
     from features.replay_job import replay_topic
 
     known = settings()
+    if snapshot:
+        total = _replay_snapshot(known, snapshot, output)
+        typer.echo(f"{total:,} events in {output}")
+        return
     spans = full_ranges(known.kafka, known.kafka.topic)
     with Progress() as bar:
         task = bar.add_task("Replaying", total=sum(span.end - span.start for span in spans))
@@ -57,6 +83,21 @@ def replay(
             progress=lambda count: bar.advance(task, count),
         )
     typer.echo(f"{total:,} events in {output}")
+
+
+def _replay_snapshot(known: "Settings", uri: str, output: Path) -> int:
+    from rich.progress import Progress
+
+    from features.replay_job import replay_tables
+    from models.objects import open_objects
+    from models.snapshot import load_manifest, read_snapshot
+
+    objects, manifest = open_objects(known.object_store), load_manifest(known, uri)
+    events = read_snapshot(objects, manifest, known.kafka.topic)
+    labels = read_snapshot(objects, manifest, known.kafka.labels_topic)
+    with Progress() as bar:
+        task = bar.add_task("Replaying", total=len(events))
+        return replay_tables(events, labels, output, lambda count: bar.advance(task, count))
 
 
 def audit(

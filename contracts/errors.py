@@ -67,3 +67,7 @@ class StackError(FraudError):
 
 class StreamError(FraudError):
     """The streaming job cannot start, or its query ended with a failure."""
+
+
+class TilesError(FraudError):
+    """Tiles across cards are not complete up to a batch's clock, or no longer kept for it."""

@@ -47,6 +47,7 @@ class KafkaSettings(Section):
     alerts_topic: str
     shadow_topic: str
     truth_topic: str
+    frontiers_topic: str
     partitions: Positive
     retention_ms: Annotated[int, Field(ge=-1)]
     copy_alerts: bool
@@ -117,6 +118,13 @@ class ScoringSettings(Section):
     """How events are decided; `shadow_share` is the most time for a challenger, 0 for none."""
 
     shadow_share: Annotated[float, Field(ge=0, le=1)]
+
+
+class TilesSettings(Section):
+    """Features across cards: how long a scorer waits for them, and what is kept beyond windows."""
+
+    wait_seconds: Annotated[float, Field(ge=0)]
+    slack_days: Annotated[float, Field(ge=0, le=90)]
 
 
 class LearningSettings(Section):
@@ -223,6 +231,7 @@ class Settings(Section):
     airflow: AirflowSettings
     supervisor: SupervisorSettings
     spark: SparkSettings
+    tiles: TilesSettings
     learning: LearningSettings
     policy: PolicySettings
     scoring: ScoringSettings

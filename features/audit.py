@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from contracts.errors import StateError
 from contracts.kafka import OffsetRange, RawRecord, full_ranges, read_range
-from contracts.settings import KafkaSettings, Settings
+from contracts.settings import Settings
 from features.definition import FEATURE_SET, FeatureSet
-from features.engine import FeatureMatrix, replay
-from features.history import events_of
+from features.engine import FeatureMatrix
+from features.recompute import WholeTopics, recompute
 
 NEWEST_PER_PARTITION = 250_000
 """Decisions per partition that a sample is drawn from: those that were made last."""
@@ -59,15 +59,15 @@ class Records(Protocol):
     def decisions(self) -> Iterator[RawRecord]:
         """The newest decisions."""
 
-    def transactions(self, partition: int, end: int) -> Iterator[RawRecord]:
-        """All transactions of a partition below `end`, in offset order."""
+    def transactions(self) -> Iterator[pa.Table]:
+        """All transactions, tables of one partition in offset order, partition after partition."""
+
+    def labels(self) -> Iterator[pa.Table]:
+        """All labels likewise."""
 
 
-class KafkaRecords:
+class KafkaRecords(WholeTopics):
     """The real topics."""
-
-    def __init__(self, kafka: KafkaSettings) -> None:
-        self._kafka = kafka
 
     def decisions(self) -> Iterator[RawRecord]:
         """See `Records`."""
@@ -76,14 +76,6 @@ class KafkaRecords:
             newest = OffsetRange(span.topic, span.partition, start, span.end)
             for records in read_range(self._kafka, newest, batch_size=50_000):
                 yield from records
-
-    def transactions(self, partition: int, end: int) -> Iterator[RawRecord]:
-        """See `Records`."""
-        spans = full_ranges(self._kafka, self._kafka.topic)
-        known = next(span for span in spans if span.partition == partition)
-        wanted = OffsetRange(known.topic, partition, known.start, min(end, known.end))
-        for records in read_range(self._kafka, wanted, batch_size=50_000):
-            yield from records
 
 
 def audit_decisions(settings: Settings, sample: int, *, seed: int = 0) -> AuditReport:
@@ -102,10 +94,10 @@ def audit(
     """See `audit_decisions`; over any records."""
     chosen = drawn(records.decisions(), sample, np.random.default_rng(seed))
     served = [vector for record in chosen if (vector := _vector(record, feature_set)) is not None]
-    events = _past_of(records, served)
-    recomputed = replay(events, feature_set=feature_set)
-    rows = _rows(events, served)
-    counts, mismatched = _compare(served, rows, recomputed, feature_set)
+    cards = {vector.card_id for vector in served}
+    again = recompute(records.transactions(), records.labels(), cards, feature_set)
+    rows = _rows(again.events, served)
+    counts, mismatched = _compare(served, rows, again.features, feature_set)
     return AuditReport(len(served), len(chosen) - len(served), mismatched, counts)
 
 
@@ -135,21 +127,6 @@ def _vector(record: RawRecord, feature_set: FeatureSet) -> ServedVector | None:
         body["is_late"],
         body["is_duplicate"],
     )
-
-
-def _past_of(records: Records, served: list[ServedVector]) -> pa.Table:
-    """All events of the sampled cards, up to each partition's last sampled one."""
-    ends: dict[int, int] = {}
-    for vector in served:
-        ends[vector.partition] = max(ends.get(vector.partition, 0), vector.offset + 1)
-    cards = {vector.card_id.encode() for vector in served}
-    past = [
-        record
-        for partition, end in sorted(ends.items())
-        for record in records.transactions(partition, end)
-        if record.key in cards
-    ]
-    return events_of(past)
 
 
 def _rows(events: pa.Table, served: list[ServedVector]) -> NDArray[np.int64]:

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from features.feature import Feature, Group, Kind
+from features.feature import Entity, Feature, Group, Kind
 from features.layout import DAY, HOUR, MINUTE
-from features.statistic import Instant, Windowed
+from features.statistic import Instant, Shared, Windowed
 
 TEN_MINUTES, ONE_HOUR, ONE_DAY, WEEK, MONTH = 10 * MINUTE, HOUR, DAY, 7 * DAY, 30 * DAY
 ALL_WINDOWS = (TEN_MINUTES, ONE_HOUR, ONE_DAY, WEEK, MONTH)
@@ -159,6 +159,42 @@ def _money() -> Iterator[Feature]:
     )
 
 
+def _across(
+    entity: Entity, group: Group, statistic: Shared, description: str, windows: tuple[int, ...]
+) -> Iterator[Feature]:
+    for window in windows:
+        yield Feature(statistic, group, description, window_ms=window, entity=entity)
+
+
+def _merchant() -> Iterator[Feature]:
+    volume = (ONE_HOUR, *LONG_WINDOWS)
+    for statistic, text, windows in (
+        (Shared.COUNT, "All cards' events at the merchant", volume),
+        (Shared.SUM, "Sum of their amounts, minor units", volume),
+        (Shared.CARDS, "Distinct cards at the merchant, about", (ONE_DAY, WEEK)),
+        (Shared.AMOUNT_TO_MEAN, "Amount over the mean of the merchant's events", (MONTH,)),
+        (Shared.FRAUDS, "Transactions at the merchant that became known as fraud", (MONTH,)),
+        (Shared.FRAUD_RISK, "Those over the merchant's events, smoothed", (MONTH,)),
+    ):
+        yield from _across("merchant", "merchant", statistic, text, windows)
+
+
+def _device() -> Iterator[Feature]:
+    for statistic, text, windows in (
+        (Shared.COUNT, "All cards' events from the device", (ONE_DAY, MONTH)),
+        (Shared.CARDS, "Distinct cards on the device, about", LONG_WINDOWS),
+    ):
+        yield from _across("device", "device", statistic, text, windows)
+
+
+def _network() -> Iterator[Feature]:
+    for statistic, text, windows in (
+        (Shared.COUNT, "All cards' events from the network", (ONE_HOUR, ONE_DAY)),
+        (Shared.CARDS, "Distinct cards from the network, about", (ONE_DAY,)),
+    ):
+        yield from _across("ip_prefix", "device", statistic, text, windows)
+
+
 CARD_FEATURES: tuple[Feature, ...] = (
     *_temporal(),
     *_transaction(),
@@ -166,3 +202,5 @@ CARD_FEATURES: tuple[Feature, ...] = (
     *_velocity(),
     *_money(),
 )
+
+SHARED_FEATURES: tuple[Feature, ...] = (*_merchant(), *_device(), *_network())

@@ -22,8 +22,12 @@ KERNEL_SOURCES = (
     "kernel",
     "layout",
     "packing",
+    "partitioning",
+    "shared_replay",
     "state",
     "statistic",
+    "tile_kernel",
+    "tile_packing",
     "windows",
 )
 """The modules whose text decides the machine code."""

@@ -14,14 +14,15 @@ from numpy.typing import NDArray
 
 from features import layout
 from features.calendar import CALENDAR_VERSION
-from features.catalogue import CARD_FEATURES
-from features.feature import Feature
+from features.catalogue import CARD_FEATURES, SHARED_FEATURES
+from features.feature import SHARED_ENTITIES, Feature
+from features.shared_plan import SharedPlan, plan_of
 from features.statistic import INSTANTS, STATISTICS, Windowed, needs_of
 
 
 @dataclass(frozen=True)
 class FeatureSet:
-    """An ordered set of features; the order is that of every vector and matrix."""
+    """An ordered set of features, cross-card ones last: the order of every vector and matrix."""
 
     features: tuple[Feature, ...]
 
@@ -34,9 +35,23 @@ class FeatureSet:
         return names
 
     @cached_property
+    def of_cards(self) -> tuple[Feature, ...]:
+        """The features of a transaction and its card, which stand first."""
+        own = tuple(feature for feature in self.features if not feature.is_shared)
+        if own != self.features[: len(own)]:
+            raise ValueError("cross-card features must follow those of cards")
+        return own
+
+    @cached_property
+    def shared(self) -> tuple[SharedPlan, ...]:
+        """What to read about each entity that has cross-card features."""
+        plans = (plan_of(entity, self.features) for entity in SHARED_ENTITIES)
+        return tuple(plan for plan in plans if len(plan.emits))
+
+    @cached_property
     def windows_ms(self) -> NDArray[np.int64]:
-        """The distinct windows in ascending order."""
-        lengths = {f.window_ms for f in self.features if f.window_ms is not None}
+        """The distinct windows of cards in ascending order."""
+        lengths = {f.window_ms for f in self.of_cards if f.window_ms is not None}
         return np.array(sorted(lengths), dtype=np.int64)
 
     @cached_property
@@ -50,9 +65,9 @@ class FeatureSet:
 
     @cached_property
     def slots(self) -> NDArray[np.int64]:
-        """Where the kernel keeps each feature's number, in vector order."""
+        """Where the kernel keeps the number of each feature of cards, in vector order."""
         position = {int(length): index for index, length in enumerate(self.windows_ms)}
-        return np.array([_slot(feature, position) for feature in self.features], dtype=np.int64)
+        return np.array([_slot(feature, position) for feature in self.of_cards], dtype=np.int64)
 
     @cached_property
     def hash(self) -> str:
@@ -75,5 +90,8 @@ def _slot(feature: Feature, position: dict[int, int]) -> int:
     return INSTANTS + position[feature.window_ms] * STATISTICS + int(feature.statistic)
 
 
-FEATURE_SET = FeatureSet(CARD_FEATURES)
+FEATURE_SET = FeatureSet((*CARD_FEATURES, *SHARED_FEATURES))
 """The features of training, streaming, audit and the edge."""
+
+CARD_SET = FeatureSet(CARD_FEATURES)
+"""Those that a card's own events decide, for checks of card state alone."""

@@ -34,6 +34,20 @@ together. The oracle in `benchmarks/feature_oracle.py` is written from this page
   coordinates, rounded to 1/10,000 degree.
 - **Standard deviation** of a population of amounts x about the event's own amount a:
   sqrt(max(sum((x - a)^2) / n - (sum(x - a) / n)^2, 0)).
+- **Across cards**: merchants, devices and networks (IP prefixes) have *tiles* of a minute, an hour
+  and a day, UTC. A partition's **clock** is the largest record timestamp among its readable
+  transactions so far, this one included. A transaction counts in the tiles of its clock, whatever its
+  own time says; duplicates, refunds and late ones count too.
+- A transaction with clock c reads, over all partitions, the tiles that ended by c - {layout.TILE_DELAY // layout.SECOND} s, so
+  nothing that it reads can still change. A window of 1 h is the last 60 tiles of a minute that have
+  ended by then, one of 24 h the last 24 of an hour, of 7 or 30 d the last 7 or 30 of a day.
+- **Cards, about**: bit XXH64(card_id) mod {layout.BITS} is set for each card; of k bits set the number is
+  -{layout.BITS} ln(({layout.BITS} - k) / {layout.BITS}) to the nearest integer; when all are set, {layout.BITS} ln {layout.BITS}.
+- **Fraud** is known by labels, in tiles of a day of the labels partition's clock, at the merchant
+  that the label names. A day can be read {layout.LABEL_DELAY // layout.HOUR} h after its end. Of a transaction's labels, in
+  the order of their offsets, one counts unless another with a later label time came before: fraud
+  adds one, and what the label before it said is taken back. Below zero is zero.
+- **Fraud risk** is (frauds + {layout.RISK_FRAUDS}) / (events + {layout.RISK_EVENTS}) of the same days.
 - **Night** is 00:00 to {layout.NIGHT_HOURS:02d}:00; **small** is below {layout.SMALL_AMOUNT}; **cash-like** are
   the categories {", ".join(str(code) for code in layout.CASH_CATEGORIES)}.
 
@@ -45,6 +59,8 @@ together. The oracle in `benchmarks/feature_oracle.py` is written from this page
 | time far in the past | placed {layout.LATENESS // layout.HOUR} h behind the card's clock, flagged late |
 | negative amount | a refund: enters sums with its sign |
 | huge amount | limited in statistics, whole in `transaction_amount` |
+| record stamped before what its publisher promised | its tiles may have closed: counted as an incident |
+| no device or network | features across its cards are missing |
 | no coordinates, country, device, category, channel | features that need them are missing, or false |
 | empty, over-long or absent identifier, other bad fields | rejected before features, to the dead-letter topic |
 """

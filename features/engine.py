@@ -10,6 +10,7 @@ from features.definition import FEATURE_SET, FeatureSet
 from features.encoding import encode
 from features.kernel import DUPLICATE, LATE, fold_groups
 from features.layout import E_OFFSET
+from features.shared_replay import fill_shared
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +27,18 @@ def replay(
 ) -> FeatureMatrix:
     """The features of all events of a history that starts with an empty state.
 
-    `events` has EVENT_SCHEMA, any number of partitions, rows in any order; the result keeps the
-    order of the rows. `labels` feed merchant risk once the set has label-derived features.
+    `events` has EVENT_SCHEMA, whole partitions of a topic, rows in any order; the result keeps the
+    order of the rows. `labels` likewise, with their source; they feed the merchants' fraud risk.
+    """
+    served = replay_cards(events, feature_set)
+    fill_shared(events, labels, feature_set, served.values)
+    return served
+
+
+def replay_cards(events: pa.Table, feature_set: FeatureSet = FEATURE_SET) -> FeatureMatrix:
+    """The features of cards' own pasts alone; the cross-card columns are left open.
+
+    `events` holds all events of any cards, rows in any order.
     """
     encoded = encode(events)
     order, bounds = card_groups(events, encoded)

@@ -3,30 +3,56 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from features.layout import DAY, HOUR, LONGEST_WINDOW, MINUTE
-from features.statistic import Instant, Windowed
+from features.layout import DAY, HOUR, LONGEST_WINDOW, MEMORY_HOURS, MINUTE
+from features.statistic import LABELLED, Instant, Shared, Windowed
 
+REMEMBERED = (MEMORY_HOURS - 1) * HOUR
 Group = Literal["temporal", "behavioural", "monetary", "merchant", "device"]
 Kind = Literal["numeric", "categorical", "boolean"]
+Entity = Literal["transaction", "card", "merchant", "device", "ip_prefix"]
+SHARED_ENTITIES: tuple[Entity, ...] = ("merchant", "device", "ip_prefix")
+SHARED_WINDOWS = (HOUR, DAY, 7 * DAY, 30 * DAY)
+"""Each is made of tiles of one length: minutes, hours, and days for the last two."""
 
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """What to compute about `entity`; `window_ms` is set exactly for windowed statistics."""
+    """What to compute about `entity`; `window_ms` is set exactly for windowed statistics.
 
-    statistic: Instant | Windowed
+    Stored state forgets amounts after `LONGEST_WINDOW`; a feature that is only for replays of a
+    history in memory may look back as long as cards remember their events.
+    """
+
+    statistic: Instant | Windowed | Shared
     group: Group
     description: str
     window_ms: int | None = None
     kind: Kind = "numeric"
-    entity: Literal["transaction", "card"] = "card"
+    entity: Entity = "card"
+    is_replay_only: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse a window where none belongs, or one longer than cards remember amounts."""
-        if isinstance(self.statistic, Windowed) != (self.window_ms is not None):
+        """Refuse a window or an entity where none belongs, or a window that nothing remembers."""
+        if isinstance(self.statistic, Instant) != (self.window_ms is None):
             raise ValueError(f"{self.statistic.name} and window {self.window_ms} do not fit")
-        if self.window_ms is not None and not 0 < self.window_ms <= LONGEST_WINDOW:
-            raise ValueError(f"window of {self.window_ms} ms; at most {LONGEST_WINDOW}")
+        if self.is_shared != (self.entity in SHARED_ENTITIES):
+            raise ValueError(f"{self.statistic.name} is no statistic of a {self.entity}")
+        if isinstance(self.statistic, Shared):
+            self._refuse_without_tiles(self.statistic)
+        longest = REMEMBERED if self.is_replay_only else LONGEST_WINDOW
+        if self.window_ms is not None and not 0 < self.window_ms <= longest:
+            raise ValueError(f"window of {self.window_ms} ms; at most {longest}")
+
+    def _refuse_without_tiles(self, statistic: Shared) -> None:
+        if self.window_ms not in SHARED_WINDOWS:
+            raise ValueError(f"no tiles for a window of {self.window_ms} ms")
+        if statistic in (Shared.CARDS, *LABELLED) and self.window_ms == HOUR:
+            raise ValueError("tiles of a minute hold neither cards nor labels")
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other cards' events decide it."""
+        return isinstance(self.statistic, Shared)
 
     @property
     def name(self) -> str:

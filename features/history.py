@@ -47,6 +47,26 @@ class KafkaHistory:
             yield events_of(held)
 
 
+class HeldHistory:
+    """Whole partitions in a table, as a snapshot holds them."""
+
+    def __init__(self, events: pa.Table) -> None:
+        self._events = events
+
+    def first_offset(self, partition: int) -> int:
+        """See `History`."""
+        return 0
+
+    def read(self, partition: int, start: int, end: int) -> Iterator[pa.Table]:
+        """See `History`."""
+        offsets = self._events["offset"].to_numpy()
+        mine = self._events["partition"].to_numpy() == partition
+        rows = self._events.filter(mine & (offsets >= start) & (offsets < end))
+        rows = rows.take(pa.array(np.argsort(rows["offset"].to_numpy(), kind="stable")))
+        for first in range(0, len(rows), BATCH_RECORDS):
+            yield rows.slice(first, BATCH_RECORDS)
+
+
 def events_of(records: list[RawRecord]) -> pa.Table:
     """The transactions among raw records, in EVENT_SCHEMA and in order."""
     parsed = parse_transactions([record.value for record in records])

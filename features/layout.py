@@ -34,6 +34,27 @@ HASH_BITS = 40
 MISSING = -(1 << 60)
 NEVER = 1 << 62
 
+# Tiles: what happened across cards, by the partition's clock.
+TILE_DELAY = MINUTE
+"""A reader sees the tiles that ended this long before its own partition's clock."""
+LABEL_DELAY = HOUR
+"""The same of label tiles."""
+TILE_LENGTHS = (MINUTE, HOUR, DAY, DAY)
+"""Of the sections of an entity's tiles: by minute, hour and day, and labels by the day."""
+S_MINUTE, S_HOUR, S_DAY, S_LABEL = range(4)
+SECTIONS = 4
+T_ID, T_COUNT, T_SUM, T_BITS = range(4)
+"""Of a tile: its number since the epoch, events, sum of amounts, and where its card bits begin.
+
+In a label tile the sum is of frauds that became known less those taken back: it may be negative.
+"""
+BIT_WORDS = 4
+BITS = 64 * BIT_WORDS
+"""A card sets bit XXH64 mod this; from how many are set the number of cards is estimated."""
+TILE_WIDTH = T_BITS + BIT_WORDS
+RISK_FRAUDS, RISK_EVENTS = 1, 200
+"""Added to frauds and events before a share of fraud is taken: what an unknown merchant has."""
+
 # Columns of an encoded event.
 (
     E_TIME,

@@ -6,6 +6,7 @@ state, `:states:<generation>`. A rebuild starts a new hash and unlinks the old o
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import redis
@@ -89,13 +90,7 @@ class RedisStateStore:
     def mark(self, partition: int, manifest: Manifest) -> None:
         """See `StateStore`."""
         keys = [self._key(partition, "generation"), self._key(partition, "manifest")]
-        body = json.dumps(
-            {
-                "generation": manifest.generation,
-                "base_offset": manifest.base_offset,
-                "next_offset": manifest.next_offset,
-            }
-        )
+        body = json.dumps(asdict(manifest))
         answer = self._script(self._mark, keys, [body], manifest.generation)
         self._refuse(partition, manifest.generation, answer)
 

@@ -1,7 +1,8 @@
 """All features of a topic as Parquet, partition by partition, in bounded memory.
 
-A partition is read in order in tables of a fixed number of records and folded with its state in
-memory, so a process holds one table and the compact states of one partition's cards. Each table
+First everybody's events are folded into tiles across cards. Then a partition is read in order in
+tables of a fixed number of records and folded with its state in memory, so a process holds one
+table, the compact states of one partition's cards, and the tiles. Each table
 becomes one file, named by its offsets and written in one step; a file that is there is not written
 again, so a job that was cut short goes on where it stopped (what it folds again costs seconds).
 """
@@ -19,9 +20,13 @@ from contracts.kafka import OffsetRange
 from contracts.settings import KafkaSettings
 from features.definition import FEATURE_SET
 from features.engine import FeatureMatrix
-from features.history import History, KafkaHistory
+from features.history import HeldHistory, History, KafkaHistory
+from features.recompute import WholeTopics, refold
 from features.serving import FeatureServer
 from features.store import MemoryStateStore
+from features.tile_history import folded
+from features.tile_reader import TileReader
+from features.tile_store import TileStore
 
 Progress = Callable[[int], None]
 KEYS = ("partition", "offset", "card_id", "transaction_id", "event_time", "amount_minor")
@@ -56,8 +61,10 @@ def replay_topic(
         BrokerError: Kafka does not answer, or retention deleted part of a span.
     """
     total = 0
+    tiles, _ = refold(WholeTopics(kafka), 0)
     with ProcessPoolExecutor(max_workers=workers) as pool:
-        jobs = [pool.submit(replay_partition, KafkaHistory(kafka), span, folder) for span in spans]
+        history = KafkaHistory(kafka)
+        jobs = [pool.submit(replay_partition, history, span, folder, tiles) for span in spans]
         for job in as_completed(jobs):
             total += job.result()
             if progress is not None:
@@ -65,10 +72,28 @@ def replay_topic(
     return total
 
 
-def replay_partition(history: History, span: OffsetRange, folder: Path) -> int:
-    """Replay one partition into `folder`; the number of its events."""
+def replay_tables(
+    events: pa.Table, labels: pa.Table, folder: Path, progress: Progress | None = None
+) -> int:
+    """The same for the whole partitions of a snapshot's tables, one after the other."""
+    tiles, history, total = folded(events, labels), HeldHistory(events), 0
+    partitions, offsets = events["partition"].to_numpy(), events["offset"].to_numpy()
+    for number in np.unique(partitions).tolist():
+        end = int(offsets[partitions == number].max()) + 1
+        span = OffsetRange("snapshot", number, 0, end)
+        done = replay_partition(history, span, folder, tiles)
+        total += done
+        if progress is not None:
+            progress(done)
+    return total
+
+
+def replay_partition(history: History, span: OffsetRange, folder: Path, tiles: TileStore) -> int:
+    """Replay one partition into `folder`; the number of its events. `tiles` are everybody's."""
     folder.mkdir(parents=True, exist_ok=True)
-    server = FeatureServer(MemoryStateStore(), span.topic, history=NoPast())
+    server = FeatureServer(
+        MemoryStateStore(), span.topic, history=NoPast(), tiles=TileReader(tiles)
+    )
     server.ensure(span.partition, 0)
     total = 0
     for events in history.read(span.partition, span.start, span.end):

@@ -3,8 +3,9 @@
 Order per batch, and what a crash between two steps does:
 1. `ensure(partition, f)`: the store's state must allow a start at offset f. A store behind f is
    caught up from Kafka; one without a manifest, or ahead of f, is rebuilt.
-2. `serve`: states are read, folded, and written with all events from the committed offset on as a
-   tail. A crash before the write loses nothing; after it, the same events supersede the tail.
+2. `serve`: the tiles across cards are awaited and read; then states are read, folded, and written
+   with all events from the committed offset on as a tail. A crash before the write loses nothing;
+   after it, the same events supersede the tail.
 3. the caller writes its decisions, then calls `mark`. A crash before it leaves the manifest behind:
    the next start replays from its own committed offset, which the tail allows.
 """
@@ -20,13 +21,17 @@ from numpy.typing import NDArray
 from contracts.errors import StateError
 from contracts.kafka import OffsetRange
 from contracts.settings import Settings
+from features.clocks import clocks_after, stamps_ms
 from features.definition import FEATURE_SET, FeatureSet
 from features.encoding import encode
 from features.engine import FeatureMatrix, card_groups, matrix
 from features.history import History, KafkaHistory
 from features.layout import E_OFFSET
+from features.partition_clock import PartitionClocks, known_clock
+from features.redis_tile_store import RedisTileStore
 from features.state import AHEAD, FOREIGN, OK, serve_cards
-from features.store import Manifest, RedisStateStore, StateStore, Stored
+from features.store import UNKNOWN, Manifest, RedisStateStore, StateStore, Stored
+from features.tile_reader import TileReader
 
 Progress = Callable[[int], None]
 
@@ -45,28 +50,60 @@ class FeatureServer:
         topic: str,
         *,
         history: History | None = None,
+        tiles: TileReader | None = None,
+        reader: str = "",
         feature_set: FeatureSet = FEATURE_SET,
     ) -> None:
+        if any(feature.is_replay_only for feature in feature_set.features):
+            raise ValueError("stored state forgets what features for replays alone look back to")
         self.topic = topic
         self._store = store
         self._history = history
+        self._tiles = tiles
+        self._reader = reader
         self._set = feature_set
+        self._clocks = PartitionClocks()
         self._generations: dict[int, str] = {}
         self._marked: dict[int, int] = {}
         self._spoilt: set[int] = set()
 
     def serve(self, events: pa.Table, *, partition: int, committed_offset: int) -> FeatureMatrix:
-        """Features of a batch of one partition, in input order, and the state after it.
+        """Features of a batch of one partition in offset order, and the state after it.
 
         `events` has EVENT_SCHEMA; any offset from `committed_offset` on may be fed again later. A
-        micro-batch may come in several calls with one committed offset, in offset order.
+        micro-batch may come in several calls with one committed offset, in offset order. What is
+        served goes on where `ensure` or the last call ended.
 
         Raises:
             StateError: the state was wiped, rebuilt, or is ahead: call `ensure`, then serve again.
             StoreError: the store does not answer or refuses a write.
+            TilesError: the tiles across cards are not complete in time.
         """
+        shared = np.empty((len(events), len(self._set.features)))
         if len(events) == 0:
-            return matrix(np.empty((0, len(self._set.features))), np.empty(0, dtype=np.int64))
+            return matrix(shared, np.empty(0, dtype=np.int64))
+        self._generation(partition)
+        clocks = clocks_after(self._clocks.now(partition), stamps_ms(events))
+        if self._set.shared:
+            self._readable_tiles().fill(events, clocks, shared)
+        served = self._serve_cards(events, partition, committed_offset)
+        own = len(self._set.of_cards)
+        served.values[:, own:] = shared[:, own:]
+        self._clocks.advance(partition, int(events["offset"][0].as_py()), int(clocks[-1]))
+        return served
+
+    def _readable_tiles(self) -> TileReader:
+        if self._tiles is None:
+            raise StateError(
+                "this server has no tiles to make cross-card features from",
+                value=self.topic,
+                remedy="Give it a tile reader, or a feature set of cards alone",
+            )
+        return self._tiles
+
+    def _serve_cards(
+        self, events: pa.Table, partition: int, committed_offset: int
+    ) -> FeatureMatrix:
         generation = self._generation(partition)
         encoded = encode(events)
         order, bounds = card_groups(events, encoded)
@@ -83,8 +120,12 @@ class FeatureServer:
     def mark(self, partition: int, base_offset: int, next_offset: int) -> None:
         """Record that states may be replayed from `base_offset` and continue at `next_offset`."""
         generation = self._generation(partition)
-        self._store.mark(partition, Manifest(generation, base_offset, next_offset))
+        base_clock, next_clock = self._clocks.marked(partition, base_offset, next_offset)
+        manifest = Manifest(generation, base_offset, next_offset, base_clock, next_clock)
+        self._store.mark(partition, manifest)
         self._marked[partition] = next_offset
+        if self._tiles is not None:
+            self._tiles.note(f"{self._reader}:{partition}", base_clock)
 
     def ensure(self, partition: int, start_offset: int, progress: Progress | None = None) -> None:
         """Make the state such that a batch may start at `start_offset`.
@@ -98,14 +139,38 @@ class FeatureServer:
         is_spoilt = partition in self._spoilt
         if manifest is None or is_spoilt or start_offset < manifest.base_offset:
             self.rebuild(partition, start_offset, progress)
+            self._reserve(partition)
             return
         self._generations[partition] = manifest.generation
         self._marked[partition] = manifest.next_offset
+        self._clocks.set(
+            partition,
+            min(start_offset, manifest.next_offset),
+            self._clock_at(partition, min(start_offset, manifest.next_offset), manifest),
+        )
         if start_offset > manifest.next_offset:
             try:
                 self._catch_up(partition, manifest.next_offset, start_offset, progress)
             except StateError:  # an earlier catch-up was cut short: some states are ahead
                 self.rebuild(partition, start_offset, progress)
+        self._reserve(partition)
+
+    def _reserve(self, partition: int) -> None:
+        if self._tiles is not None:
+            self._tiles.reserve(f"{self._reader}:{partition}", self._clocks.now(partition))
+
+    def _clock_at(self, partition: int, offset: int, manifest: Manifest) -> int:
+        """The partition's clock before an offset: noted, or from the records before it."""
+        clock = known_clock(manifest, offset)
+        if clock is not None:
+            return clock
+        start, clock = self._past().first_offset(partition), 0
+        if manifest.base_clock != UNKNOWN and manifest.base_offset <= offset:
+            start, clock = manifest.base_offset, manifest.base_clock
+        if start < offset:
+            for events in self._past().read(partition, start, offset):
+                clock = int(clocks_after(clock, stamps_ms(events))[-1])
+        return clock
 
     def rebuild(self, partition: int, end_offset: int, progress: Progress | None = None) -> None:
         """Forget the partition's state and fold its whole past up to `end_offset`."""
@@ -114,13 +179,16 @@ class FeatureServer:
         self._store.begin(partition, generation)
         self._generations[partition] = generation
         self._marked.pop(partition, None)
+        self._clocks.set(partition, start, 0)
         self._catch_up(partition, start, end_offset, progress)
         self._spoilt.discard(partition)
 
     def _catch_up(self, partition: int, start: int, end: int, progress: Progress | None) -> None:
         if start < end:
             for events in self._past().read(partition, start, end):
-                self.serve(events, partition=partition, committed_offset=end)
+                self._serve_cards(events, partition, end)
+                clock = clocks_after(self._clocks.now(partition), stamps_ms(events))[-1]
+                self._clocks.set(partition, end, int(clock))
                 if progress is not None:
                     progress(len(events))
         self.mark(partition, end, end)
@@ -218,15 +286,26 @@ def _unusable(outcome: int, partition: int, card: str) -> StateError:
     )
 
 
-def make_store(settings: Settings) -> RedisStateStore:
-    """The production store of this feature set and topic."""
-    return RedisStateStore(settings.redis.url, store_prefix(settings.kafka.topic))
+def make_store(settings: Settings, pipeline: str = "") -> RedisStateStore:
+    """The production store of this feature set and topic; each pipeline has its own."""
+    prefix = store_prefix(settings.kafka.topic)
+    return RedisStateStore(settings.redis.url, f"{prefix}:{pipeline}" if pipeline else prefix)
 
 
-def make_server(settings: Settings) -> FeatureServer:
-    """The production server: Redis for states, Kafka for the past."""
-    history = KafkaHistory(settings.kafka)
-    return FeatureServer(make_store(settings), settings.kafka.topic, history=history)
+def make_tile_store(settings: Settings) -> RedisTileStore:
+    """The production store of this feature set's tiles; pipelines share it."""
+    return RedisTileStore(settings.redis.url, store_prefix(settings.kafka.topic))
+
+
+def make_server(settings: Settings, pipeline: str = "") -> FeatureServer:
+    """The production server: Redis for states and tiles, Kafka for the past."""
+    return FeatureServer(
+        make_store(settings, pipeline),
+        settings.kafka.topic,
+        history=KafkaHistory(settings.kafka),
+        tiles=TileReader(make_tile_store(settings), wait_seconds=settings.tiles.wait_seconds),
+        reader=pipeline or "stream",
+    )
 
 
 def rebuild_state(

@@ -3,6 +3,9 @@
 The store's bytes may differ from a rebuild's (a tail that can be replayed, or none), so the check
 compares what they would serve: one probe per card, the card's newest event under a new id at the
 next offset. Both sides serve from copies in memory, so production is only read.
+
+Tiles across cards are compared in the same way: newest events read both the stored ones and those
+folded again from the topics, at the moment up to which the store says that it is complete.
 """
 
 from collections.abc import Sequence
@@ -16,10 +19,15 @@ from numpy.typing import NDArray
 from contracts.errors import StateError
 from contracts.kafka import full_ranges
 from contracts.settings import Settings
+from features import layout
+from features.definition import CARD_SET, FEATURE_SET
 from features.engine import FeatureMatrix
 from features.history import History, KafkaHistory
-from features.serving import FeatureServer, make_store
+from features.recompute import Topics, WholeTopics, refold
+from features.serving import FeatureServer, make_store, make_tile_store
 from features.state_store import Manifest, MemoryStateStore, StateStore
+from features.tile_reader import TileReader
+from features.tile_store import TileStore
 
 NEWEST_EVENTS = 50_000
 """Events per partition whose cards are sampled."""
@@ -37,11 +45,13 @@ class StateReport:
     unbuilt: int
     checked: int
     mismatched: int
+    tiles_checked: int = 0
+    tiles_mismatched: int = 0
 
     @property
     def is_clean(self) -> bool:
         """No card would be served other features than Kafka says."""
-        return self.mismatched == 0
+        return self.mismatched == 0 and self.tiles_mismatched == 0
 
 
 def check_state(settings: Settings, sample: int) -> StateReport:
@@ -53,7 +63,28 @@ def check_state(settings: Settings, sample: int) -> StateReport:
     """
     store, history = make_store(settings), KafkaHistory(settings.kafka)
     partitions = [span.partition for span in full_ranges(settings.kafka, settings.kafka.topic)]
-    return check_partitions(store, history, settings.kafka.topic, partitions, sample)
+    report = check_partitions(store, history, settings.kafka.topic, partitions, sample)
+    topics = WholeTopics(settings.kafka)
+    checked, wrong = check_tiles(make_tile_store(settings), topics, sample)
+    return replace(report, tiles_checked=checked, tiles_mismatched=wrong)
+
+
+def check_tiles(store: TileStore, topics: Topics, sample: int) -> tuple[int, int]:
+    """Compare stored tiles by the newest events' entities; how many events, and how many differ."""
+    manifest = store.manifest()
+    if manifest is None:
+        return 0, 0
+    again, newest = refold(topics, sample)
+    events_end = manifest.transactions_ms + layout.TILE_DELAY
+    labels_end = manifest.labels_ms + layout.LABEL_DELAY
+    clocks = np.full(len(newest), min(events_end, labels_end), dtype=np.int64)
+    read = []
+    for side in (store, again):
+        values = np.zeros((len(newest), len(FEATURE_SET.names)))
+        if len(newest):
+            TileReader(side).fill(newest, clocks, values)
+        read.append(np.nan_to_num(values, nan=-1.0))
+    return len(newest), int((read[0] != read[1]).any(axis=1).sum())
 
 
 def check_partitions(
@@ -87,9 +118,9 @@ def _check(
     cards = _sampled(pa.concat_tables(newest), sample)
     copy, manifest = _consistent_copy(store, partition, cards)
     probes = _probes(pa.concat_tables(newest), cards, manifest.next_offset)
-    rebuilt = FeatureServer(MemoryStateStore(), topic, history=history)
+    rebuilt = FeatureServer(MemoryStateStore(), topic, history=history, feature_set=CARD_SET)
     rebuilt.rebuild(partition, manifest.next_offset)
-    kept = FeatureServer(copy, topic)
+    kept = FeatureServer(copy, topic, history=history, feature_set=CARD_SET)
     kept.ensure(partition, manifest.next_offset)
     served = [
         server.serve(probes, partition=partition, committed_offset=manifest.next_offset)

@@ -15,13 +15,21 @@ from contracts.errors import StateError
 LAST_OFFSET_BYTES = 8
 
 
+UNKNOWN = -1
+
+
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """States of a partition can be replayed from `base_offset` on; `next_offset` is unread."""
+    """States of a partition can be replayed from `base_offset` on; `next_offset` is unread.
+
+    The clocks are the partition's before each of them, milliseconds, UNKNOWN where nobody noted it.
+    """
 
     generation: str
     base_offset: int
     next_offset: int
+    base_clock: int = UNKNOWN
+    next_clock: int = UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,21 @@ class Windowed(IntEnum):
 
 STATISTICS = len(Windowed)
 
+
+class Shared(IntEnum):
+    """A number of all cards' events at one merchant, device or network, from closed tiles."""
+
+    COUNT = 0
+    SUM = 1
+    CARDS = 2
+    AMOUNT_TO_MEAN = 3
+    FRAUDS = 4
+    FRAUD_RISK = 5
+
+
+LABELLED = (Shared.FRAUDS, Shared.FRAUD_RISK)
+"""Those that read label tiles."""
+
 NEEDS_SPREAD, NEEDS_COMPARISONS = 1, 2
 """What the kernel computes for a window only when some feature of that window asks for it."""
 

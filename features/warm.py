@@ -6,8 +6,11 @@ import pyarrow as pa
 
 from contracts.columns import EVENT_SCHEMA
 from features.engine import replay
+from features.partitioning import partitions_of
 from features.serving import FeatureServer
 from features.store import MemoryStateStore
+from features.tile_history import folded
+from features.tile_reader import TileReader
 
 _TIME_US = 1_700_000_000_000_000
 
@@ -37,9 +40,13 @@ def load_kernels() -> None:
         "merchant_id": "warm-up",
         "amount_minor": 1,
         "country": "DE",
+        "device_id": "warm-up",
+        "ip_prefix": "warm-up",
     }
     events = pa.Table.from_pylist([event], schema=EVENT_SCHEMA)
     replay(events)
-    server = FeatureServer(MemoryStateStore(), "warm-up", history=_NoHistory())
+    partitions_of(events["card_id"], 4)
+    tiles = TileReader(folded(events))
+    server = FeatureServer(MemoryStateStore(), "warm-up", history=_NoHistory(), tiles=tiles)
     server.ensure(0, 0)
     server.serve(events, partition=0, committed_offset=0)

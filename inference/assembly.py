@@ -2,9 +2,7 @@
 
 from contracts.settings import Settings
 from features.definition import FEATURE_SET
-from features.history import KafkaHistory
 from features.serving import FeatureServer, make_server, store_prefix
-from features.store import RedisStateStore
 from inference.model_pool import MlflowRegistry, ModelPool
 from inference.pins import RedisPins
 from inference.scorer import Scorer, Topics
@@ -14,18 +12,20 @@ from inference.tallies import RedisTallies
 
 def make_features(settings: Settings, pipeline: str = "") -> FeatureServer:
     """The feature server over Redis and Kafka; each pipeline that reads the topic has own state."""
-    if not pipeline:
-        return make_server(settings)
-    topic = settings.kafka.topic
-    store = RedisStateStore(settings.redis.url, f"{store_prefix(topic)}:{pipeline}")
-    return FeatureServer(store, topic, history=KafkaHistory(settings.kafka))
+    return make_server(settings, pipeline)
 
 
 def make_scorer(settings: Settings, pipeline: str = "") -> Scorer:
     """The scorer of a pipeline."""
     features = make_features(settings, pipeline)
     shadow = ShadowBudget(settings.scoring.shadow_share)
-    return Scorer(Topics.of(settings.kafka), features, settings.fallback, shadow=shadow)
+    return Scorer(
+        Topics.of(settings.kafka),
+        features,
+        settings.fallback,
+        shadow=shadow,
+        partitions=settings.kafka.partitions,
+    )
 
 
 def make_pool(settings: Settings) -> ModelPool:

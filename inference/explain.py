@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import numpy as np
 import orjson
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from contracts.errors import DataError, FraudError, RegistryError
@@ -13,8 +12,7 @@ from contracts.kafka import OffsetRange, RawRecord, full_ranges, read_range
 from contracts.messages import Decision, Reason, Tier, Transaction
 from contracts.settings import KafkaSettings, Settings
 from features.definition import FEATURE_SET
-from features.engine import replay
-from features.history import events_of
+from features.recompute import WholeTopics, recompute
 from inference.ports import Model
 from inference.reasons import ReasonMap, top_reasons
 from inference.story import HISTORY_ROWS, Because, Story
@@ -30,8 +28,7 @@ def tell(settings: Settings, transaction_id: str) -> Story:
         BrokerError: Kafka is out of reach.
     """
     decision = find_decision(settings.kafka, transaction_id)
-    events = card_events(settings.kafka, decision)
-    values = replay(events).values
+    events, values = card_events(settings.kafka, decision)
     model, run_url, note = _model_of(settings, decision)
     reasons = _reasons(model, values[-1:]) if model else decision.reasons
     return Story(
@@ -65,17 +62,18 @@ def find_decision(kafka: KafkaSettings, transaction_id: str) -> Decision:
     )
 
 
-def card_events(kafka: KafkaSettings, decision: Decision) -> pa.Table:
-    """The card's events in its partition up to and including the decided one, in offset order."""
-    source = decision.source
-    first = next(
-        span.start
-        for span in full_ranges(kafka, source.topic)
-        if span.partition == source.partition
+def card_events(kafka: KafkaSettings, decision: Decision) -> tuple[pa.Table, Vector]:
+    """The card's events up to and including the decided one, in offset order, and their features.
+
+    Both topics are read whole: features across cards need everybody's events.
+    """
+    topics, source = WholeTopics(kafka), decision.source
+    again = recompute(topics.transactions(), topics.labels(), [decision.card_id])
+    events = again.events
+    mask = (events["partition"].to_numpy() == source.partition) & (
+        events["offset"].to_numpy() <= source.offset
     )
-    span = OffsetRange(source.topic, source.partition, first, source.offset + 1)
-    events = events_of(list(_matching(kafka, span, orjson.dumps(decision.card_id))))
-    return events.filter(pc.equal(events["card_id"], decision.card_id))
+    return events.filter(mask), again.features.values[mask]
 
 
 def _matching(kafka: KafkaSettings, span: OffsetRange, needle: bytes) -> Iterator[RawRecord]:

@@ -25,6 +25,8 @@ SINGLE = {
     "late": "Decided events that came late",
     "duplicate": "Decided events that were repeats",
     "store_failures": "Batches decided without the feature store",
+    "tiles_late": "Batches decided without features because tiles across cards were not complete",
+    "misplaced": "Records on another partition than their card's, decided by the rules",
     "pin_failures": "Batches whose model version could not be agreed on",
     "shadow_scored": "Events that the challenger scored too",
     "shadow_skipped": "Events that it left out, having used its share of the time",

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from features.definition import FeatureSet
+from features.feature import Feature
 
 CODES: Mapping[str, str] = {
     "amount": "amount",
@@ -47,13 +48,23 @@ CODES: Mapping[str, str] = {
     "z_score": "unusual_amount",
     "rank": "unusual_amount",
     "ratio_to_min": "test_then_drain",
+    "cards": "many_cards",
+    "amount_to_mean": "unusual_for_merchant",
+    "frauds": "merchant_risk",
+    "fraud_risk": "merchant_risk",
 }
+BUSY = {"merchant": "busy_merchant", "device": "busy_device", "ip_prefix": "busy_network"}
+"""What volume says depends on whose it is."""
 """Statistic to code."""
 
 
 def reason_codes(feature_set: FeatureSet) -> tuple[str, ...]:
     """A code per feature, in vector order; a statistic without one gives its own name."""
-    return tuple(
-        CODES.get(feature.statistic.name.lower(), feature.statistic.name.lower())
-        for feature in feature_set.features
-    )
+    return tuple(map(_code, feature_set.features))
+
+
+def _code(feature: Feature) -> str:
+    statistic = feature.statistic.name.lower()
+    if statistic in ("count", "sum") and feature.entity in BUSY:
+        return BUSY[feature.entity]
+    return CODES.get(statistic, statistic)

@@ -15,11 +15,12 @@ import orjson
 import pyarrow as pa
 
 from contracts.columns import ParsedTransactions, parse_transactions, with_source
-from contracts.errors import BrokerError, StateError, StoreError
+from contracts.errors import BrokerError, StateError, StoreError, TilesError
 from contracts.messages import Tier
 from contracts.settings import FallbackSettings, KafkaSettings
 from features.definition import FEATURE_SET, FeatureSet
 from features.engine import FeatureMatrix
+from features.partitioning import partitions_of
 from inference.decision_json import KINDS, DecisionColumns, encode_decisions
 from inference.ports import Decided, Features, Model
 from inference.reasons import ReasonMap, exact_where, top_reasons
@@ -61,7 +62,9 @@ class Scorer:
         *,
         feature_set: FeatureSet = FEATURE_SET,
         shadow: ShadowBudget | None = None,
+        partitions: int = 0,
     ) -> None:
+        self._partitions = partitions
         self._shadow = shadow or ShadowBudget(0.0)
         self._topics = topics
         self._features = features
@@ -101,10 +104,11 @@ class Scorer:
     ) -> FeatureMatrix | None:
         try:
             matrix = self._serve(batch, events, committed_offset)
-        except (StoreError, StateError, BrokerError) as error:
+        except (StoreError, StateError, BrokerError, TilesError) as error:
             # The next batch's `ensure` brings the state up to date from Kafka.
             logger.warning("partition %d falls back: %s", batch.partition, error)
             answers.tally["store_failures"] += 1
+            answers.tally["tiles_late"] += isinstance(error, TilesError)
             return None
         return matrix
 
@@ -140,6 +144,7 @@ class Scorer:
         else:
             decided = self._by_model(events, matrix, model)
         encoded = encode_decisions(self._topics.transactions, batch.partition, events, decided)
+        self._correct_misplaced(batch.partition, events, decided, encoded, answers)
         rows = parsed.index.tolist()
         keys = [batch.keys[row] for row in rows]
         sent = [batch.sent[row] for row in rows]
@@ -147,6 +152,33 @@ class Scorer:
         self._alert(decided, keys, encoded, sent, answers)
         _count(decided, answers)
         return decided
+
+    def _correct_misplaced(
+        self,
+        partition: int,
+        events: pa.Table,
+        decided: DecisionColumns,
+        encoded: list[bytes],
+        answers: Answers,
+    ) -> None:
+        """Records on another partition than their card's: the rules decide on the event alone.
+
+        The card's history is elsewhere, so features of such a record mean nothing.
+        """
+        if self._partitions == 0:
+            return
+        home = partitions_of(events["card_id"], self._partitions)
+        rows = np.flatnonzero(home != partition)
+        if len(rows) == 0:
+            return
+        logger.error("partition %d: %d records belong on another one", partition, len(rows))
+        answers.tally["misplaced"] += len(rows)
+        own = events.take(pa.array(rows))
+        ruled = self._by_rules(own, None)
+        topic = self._topics.transactions
+        for row, value in zip(rows, encode_decisions(topic, partition, own, ruled), strict=True):
+            encoded[row] = value
+        decided.decision[rows] = ruled.decision
 
     def _score_in_shadow(
         self,

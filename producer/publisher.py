@@ -12,6 +12,7 @@ from confluent_kafka import KafkaError
 from contracts.errors import BrokerError
 from contracts.kafka import make_producer
 from contracts.settings import KafkaSettings
+from producer.promises import Promises, open_promises
 from producer.records import Record
 
 QUEUE_RECORDS = 50_000
@@ -61,6 +62,7 @@ class Publisher:
         stall_seconds: float = 60.0,
         clock: Callable[[], float] = time.monotonic,
         wall_us: Callable[[], int] = lambda: time.time_ns() // 1000,
+        promises: Promises | None = None,
     ) -> None:
         self.sent = 0
         self.delivered = 0
@@ -68,6 +70,7 @@ class Publisher:
         self._stall_seconds = stall_seconds
         self._clock = clock
         self._wall_us = wall_us
+        self._promises = promises
         self._moved_at = clock()
         self._failure: str | None = None
         self._first_lost_us: int | None = None
@@ -91,6 +94,17 @@ class Publisher:
                     self.serve(0.1)
                 self.sent += 1
             self.serve()
+
+    def promise(self, until_us: int, *, is_last: bool = False) -> None:
+        """Say that no later transaction or label will be stamped before `until_us`.
+
+        Only once everything sent has arrived, and not too often; `is_last` insists.
+        """
+        if self._promises is None or len(self._client) > 0:
+            return
+        record = self._promises.made(until_us, self._wall_us(), is_last=is_last)
+        if record is not None:
+            self._try(record, [])
 
     def serve(self, seconds: float = 0.0) -> None:
         """Take delivery reports for up to `seconds`; raises as `send_all` does."""
@@ -116,7 +130,7 @@ class Publisher:
                 record.topic,
                 key=record.key,
                 value=record.value,
-                timestamp=record.timestamp_us // 1000,
+                timestamp=self._stamped(record),
                 on_delivery=partial(self._on_delivery, record.timestamp_us),
                 headers=headers,
             )
@@ -124,9 +138,15 @@ class Publisher:
             return False
         return True
 
+    def _stamped(self, record: Record) -> int:
+        promises = self._promises
+        return record.timestamp_us // 1000 if promises is None else promises.stamped(record)
+
     def _on_delivery(self, time_us: int, error: KafkaError | None, message: object) -> None:
         if error is None:
             self.delivered += 1
+            if self._promises is not None:
+                self._promises.delivered(message)
             return
         self._failure = self._failure or error.str()
         is_first = self._first_lost_us is None or time_us < self._first_lost_us
@@ -159,10 +179,16 @@ def _time(record_us: int | None) -> str:
 
 
 def open_publisher(
-    kafka: KafkaSettings, *, stall_seconds: float = 60.0, linger_ms: int = LIVE_LINGER_MS
+    kafka: KafkaSettings,
+    *,
+    stall_seconds: float = 60.0,
+    linger_ms: int = LIVE_LINGER_MS,
+    promising: bool = True,
 ) -> Publisher:
-    """A publisher for the settings' broker."""
-    return Publisher(open_client(kafka, linger_ms), stall_seconds=stall_seconds)
+    """A publisher for the settings' broker; of several on a topic only one may be promising."""
+    promises = open_promises(kafka) if promising else None
+    client = open_client(kafka, linger_ms)
+    return Publisher(client, stall_seconds=stall_seconds, promises=promises)
 
 
 def open_client(kafka: KafkaSettings, linger_ms: int = LIVE_LINGER_MS) -> Client:

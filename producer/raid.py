@@ -206,4 +206,4 @@ def open_raid(
     ours = World(spec)
     refuse_more_fraud_than_traffic(ours, cards_per_day)
     thief = Hacker(ours.scene, cards_per_day, from_us, from_us + int(days * DAY_US))
-    return Raid(ours, kafka, thief, open_publisher(kafka), VerdictFollower(kafka))
+    return Raid(ours, kafka, thief, open_publisher(kafka, promising=False), VerdictFollower(kafka))

@@ -95,6 +95,7 @@ class Run:
         self._publisher = publisher
         self._view = view
         self._stop = stop
+        self._done_us = 0
         self._position = read_position(kafka, spec)
         self._known = {
             topic: known_ids(kafka, topic) for topic in (kafka.labels_topic, kafka.truth_topic)
@@ -134,11 +135,24 @@ class Run:
                 status = self._counted(status, sent)
                 self._view.update(status)
                 start = end
+                next_us = times_us[start] if start < len(missing) else self._end_us(day)
+                self._publisher.promise(next_us)
                 if self._is_stopped_within(pace, times_us[start:]):
-                    self._publisher.flush()
+                    self._end(next_us)
                     return Result(status, start == len(missing) and day + 1 == total_days)
-        self._publisher.flush()
+            self._done_us = self._end_us(day)
+        self._end(self._done_us)
         return Result(status, True)
+
+    def _end_us(self, day: int) -> int:
+        """The end of a world day: everything of a later one is stamped with it or later."""
+        return self._spec.start_us + (day + 1) * DAY_US
+
+    def _end(self, next_us: int) -> None:
+        """Wait until everything has arrived, and say that nothing earlier will follow."""
+        self._publisher.flush()
+        self._publisher.promise(next_us, is_last=True)
+        self._publisher.flush()
 
     def _send(
         self, due: list[Record], world_us: int, consequences: Consequences | None

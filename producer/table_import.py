@@ -167,6 +167,7 @@ class Sender:
         self._standings = standings
         self._make_pace = pace
         self._stop = stop
+        self._last_us = 0
 
     def send_all(self, outgoing: Iterable[Record], tell: Callable[[], None]) -> bool:
         """Send until the end or until stopped; whether the end was reached."""
@@ -176,6 +177,8 @@ class Sender:
             pace = pace or self._make_pace(chunk[0].timestamp_us)
             if not self._send_chunk(chunk, pace, tell):
                 break
+        self._publisher.flush()
+        self._publisher.promise(self._last_us, is_last=True)
         self._publisher.flush()
         tell()
         return not self._stop.is_set()
@@ -196,6 +199,8 @@ class Sender:
             self._publisher.send_all(chunk[start:end])
             self.sent.update(record.topic for record in chunk[start:end])
             tell()
+            self._last_us = times_us[end] if end < len(chunk) else times_us[-1]
+            self._publisher.promise(self._last_us)
             start = end
             wait_seconds = pace.seconds_until(times_us[start]) if start < len(chunk) else 0.0
             if self._is_stopped_within(wait_seconds):

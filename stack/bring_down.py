@@ -12,7 +12,7 @@ from stack.service import Context
 from stack.supervision import Supervisor, UnreachableError, connect
 
 LEVELS: tuple[tuple[str, ...], ...] = (
-    ("producer", "stream"),
+    ("producer", "stream", "tiles"),
     ("airflow-triggerer", "airflow-dag-processor", "airflow-scheduler", "airflow-api-server"),
     ("mlflow", "kafka", "redis"),
     ("postgres", "objectstore"),

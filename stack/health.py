@@ -15,6 +15,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from contracts.errors import StackError
+from contracts.frontiers import alive_key
 from contracts.kafka import client_config
 from stack.layout import HOST
 from stack.object_store import put_and_get
@@ -43,6 +44,7 @@ def checks(context: Context) -> Mapping[str, Check]:
         "kafka": lambda: _kafka(context),
         "redis": lambda: _redis(context.settings.redis.url),
         "mlflow": lambda: _mlflow(context.settings.mlflow.tracking_uri),
+        "tiles": lambda: _tiles(context.settings.redis.url, context.settings.kafka.topic),
         "airflow-api-server": lambda: _airflow_api(context),
         **{name: _airflow_check(context, name) for name in HEARTBEATS},
     }
@@ -96,6 +98,18 @@ def _redis(url: str) -> None:
         client.ping()
     except RedisError as error:
         raise NotReady(f"no answer to PING: {error}") from error
+    finally:
+        client.close()
+
+
+def _tiles(url: str, topic: str) -> None:
+    """It keeps a key alive in Redis as long as it gets on with its work."""
+    client = Redis.from_url(url, socket_timeout=ASK_SECONDS, socket_connect_timeout=ASK_SECONDS)
+    try:
+        if client.get(alive_key(topic)) is None:
+            raise NotReady("no sign of life in Redis")
+    except RedisError as error:
+        raise NotReady(f"Redis does not answer: {error}") from error
     finally:
         client.close()
 

@@ -16,6 +16,7 @@ def services(context: Context) -> tuple[Service, ...]:
         postgres(context),
         *(_marked(context, make(context)) for make in (object_store, kafka, redis, mlflow)),
         *airflow_services(context),
+        _tiles(context),
         *_on_demand(context),
     )
 
@@ -33,6 +34,15 @@ def _marked(context: Context, service: Service) -> Service:
     if ours in address.replace("localhost", HOST):
         return service
     return replace(service, is_remote=True, url=address, listeners=(), needs=())
+
+
+def _tiles(context: Context) -> Service:
+    return Service(
+        name="tiles",
+        command=(str(environment_bin() / "fraud"), "tiles"),
+        directory=context.layout.root,
+        needs=("topics", "redis"),
+    )
 
 
 def _on_demand(context: Context) -> tuple[Service, ...]:

@@ -25,11 +25,13 @@ def create_topics(kafka: KafkaSettings) -> None:
     except KafkaException as error:
         raise NotReady(f"no metadata: {error.args[0].str()}") from error
     wanted = topic_table(kafka)
+    # Promises are few, and their order matters across partitions.
+    counts = {name: 1 if name == kafka.frontiers_topic else kafka.partitions for name in wanted}
     for name in wanted.keys() & existing.keys():
-        _refuse_other_partitions(name, len(existing[name].partitions), kafka.partitions)
+        _refuse_other_partitions(name, len(existing[name].partitions), counts[name])
     missing = [
-        NewTopic(name, kafka.partitions, kafka.replication_factor, config=config)
-        for name, config in wanted.items()
+        NewTopic(name, partitions, kafka.replication_factor, config=wanted[name])
+        for name, partitions in counts.items()
         if name not in existing
     ]
     for name, future in (admin.create_topics(missing) if missing else {}).items():
@@ -50,7 +52,9 @@ def topic_table(kafka: KafkaSettings) -> dict[str, dict[str, str]]:
     )
     # The broker's own time is the time of decision.
     scores = {kafka.scores_topic: kept | {"message.timestamp.type": "LogAppendTime"}}
-    return {name: dict(kept) for name in names} | scores
+    # Only the newest promise matters.
+    frontiers = {kafka.frontiers_topic: {"cleanup.policy": "compact"}}
+    return {name: dict(kept) for name in names} | scores | frontiers
 
 
 def _refuse_other_partitions(name: str, found: int, wanted: int) -> None:

@@ -18,8 +18,10 @@ from feature_stream import DyingStore, KilledError, serve_or_recover
 from contracts.kafka import full_ranges
 from contracts.settings import KafkaSettings, load_settings
 from features.history import KafkaHistory
+from features.redis_tile_store import RedisTileStore
 from features.serving import FeatureServer, store_prefix
 from features.store import RedisStateStore
+from features.tile_reader import TileReader
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -67,7 +69,10 @@ def main(arguments: dict[str, Any]) -> None:
     kafka = settings.kafka.model_copy(update={"topic": arguments["topic"]})
     store = RedisStateStore(arguments["redis"], store_prefix(kafka.topic))
     deaths = {} if arguments["death"] is None else {arguments["death"][0]: arguments["death"][1]}
-    server = FeatureServer(DyingStore(store, deaths), kafka.topic, history=KafkaHistory(kafka))
+    tiles = TileReader(RedisTileStore(arguments["redis"], store_prefix(kafka.topic)))
+    server = FeatureServer(
+        DyingStore(store, deaths), kafka.topic, history=KafkaHistory(kafka), tiles=tiles
+    )
     folder = Path(arguments["folder"])
     try:
         Worker(kafka, arguments["partition"], folder, server, arguments["batch"]).run()

@@ -1,8 +1,10 @@
 """What the tests of the stream share: a small model in a registry, a home folder, a feed."""
 
 import json
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,11 @@ import xgboost
 import yaml
 
 from contracts.errors import BrokerError
+from contracts.frontiers import Promise
 from contracts.kafka import full_ranges, make_producer, read_range
 from contracts.settings import KafkaSettings, Settings
 from features.definition import FEATURE_SET
+from features.tile_run import run_tiles
 from models.bundle import save_bundle
 from models.calibration import Calibrator
 from models.policy import Policy
@@ -87,6 +91,31 @@ def promote(settings: Settings, version: str) -> None:
     client.set_registered_model_alias(settings.mlflow.model_name, CHAMPION, version)
 
 
+@contextmanager
+def folding(settings: Settings) -> Iterator[None]:
+    """The tile service in a thread for the length of the block."""
+    stop = threading.Event()
+    runner = threading.Thread(target=run_tiles, args=(settings, stop))
+    runner.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        runner.join(60)
+
+
+def promise(kafka: KafkaSettings, until_ms: int) -> None:
+    """Say that whatever comes after what is there will not be stamped earlier."""
+    ends = {
+        topic: {span.partition: span.end for span in full_ranges(kafka, topic)}
+        for topic in (kafka.topic, kafka.labels_topic)
+    }
+    producer = make_producer(kafka)
+    body = Promise(until_ms, ends).to_json()
+    producer.produce(kafka.frontiers_topic, key="test", value=body)
+    producer.flush(30)
+
+
 class Feed:
     """Sends valid transactions, with every hundredth broken, and a repeat now and then."""
 
@@ -101,6 +130,7 @@ class Feed:
             self._send_one(number)
         self._producer.flush(30)
         self.sent += count
+        promise(self._kafka, (FIRST_TIME_US + self.sent * 30_000_000) // 1000)
 
     def _send_one(self, number: int) -> None:
         card = f"card-{number * 7919 % CARDS}"

@@ -4,12 +4,14 @@ import json
 import random
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
 import pytest
 import redis
+from inference_rig import folding, promise
 
 from contracts.errors import StateError, StoreError
 from contracts.kafka import full_ranges, make_producer
@@ -98,6 +100,11 @@ class Topic:
     folder: Path
     redis_url: str
 
+    def own_settings(self) -> Settings:
+        """These topics on the Redis of this test session."""
+        store = self.settings.redis.model_copy(update={"url": self.redis_url})
+        return self.settings.model_copy(update={"redis": store})
+
     def worker(self, death: tuple[int, str] | None, batch: int) -> int:
         """Run a consumer process; its exit code."""
         arguments = {
@@ -126,7 +133,9 @@ class Topic:
 
 
 @pytest.fixture
-def topic(kafka_settings: Settings, kafka_broker: str, redis_url: str, tmp_path: Path) -> Topic:
+def topic(
+    kafka_settings: Settings, kafka_broker: str, redis_url: str, tmp_path: Path
+) -> Iterator[Topic]:
     """A topic whose partition 0 holds EVENTS transactions: late, repeated and without place."""
     random.seed(4)
     producer = make_producer(kafka_settings.kafka)
@@ -151,7 +160,10 @@ def topic(kafka_settings: Settings, kafka_broker: str, redis_url: str, tmp_path:
             timestamp=time_us // 1000,
         )
     assert producer.flush(30) == 0
-    return Topic(kafka_settings, kafka_broker, tmp_path, redis_url)
+    promise(kafka_settings.kafka, (time_us + 86_400_000_000) // 1000)
+    topic = Topic(kafka_settings, kafka_broker, tmp_path, redis_url)
+    with folding(topic.own_settings()):
+        yield topic
 
 
 def test_killed_between_any_two_writes_serves_the_same_bits(topic: Topic) -> None:

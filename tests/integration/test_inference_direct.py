@@ -13,6 +13,7 @@ from inference_rig import (
     Feed,
     answer_count,
     await_true,
+    folding,
     make_home,
     promote,
     register_model,
@@ -41,9 +42,11 @@ def home(tmp_path: Path, kafka_settings: Settings, redis_url: str) -> Path:
 
 
 @pytest.fixture
-def settings(home: Path) -> Settings:
-    """The settings of that home."""
-    return load_settings(home, environ={})
+def settings(home: Path) -> Iterator[Settings]:
+    """The settings of that home, in which tiles across cards are folded."""
+    settings = load_settings(home, environ={})
+    with folding(settings):
+        yield settings
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import threading
 import urllib.request
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import orjson
@@ -12,6 +13,7 @@ from inference_rig import (
     Feed,
     answer_count,
     await_true,
+    folding,
     make_home,
     promote,
     register_model,
@@ -35,9 +37,11 @@ def home(tmp_path: Path, kafka_settings: Settings, redis_url: str) -> Path:
 
 
 @pytest.fixture
-def settings(home: Path) -> Settings:
-    """The settings of that home."""
-    return load_settings(home, environ={})
+def settings(home: Path) -> Iterator[Settings]:
+    """The settings of that home, in which tiles across cards are folded."""
+    settings = load_settings(home, environ={})
+    with folding(settings):
+        yield settings
 
 
 def expected_sources(settings: Settings) -> set[tuple[int, int]]:

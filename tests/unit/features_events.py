@@ -7,7 +7,8 @@ import pyarrow as pa
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
 
-from contracts.columns import EVENT_SCHEMA
+from contracts.columns import EVENT_SCHEMA, SOURCE_SCHEMA
+from contracts.wire import LABEL_SCHEMA
 
 PARITY = settings(deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
 """No shrinking: an example has at most 30 events, and shrinking them takes minutes."""
@@ -48,6 +49,7 @@ FIELDS: Mapping[str, st.SearchStrategy[Any]] = {
     "longitude": optional(st.sampled_from([13.4, 2.35, 180.0, -180.0])),
     "channel": optional(st.sampled_from(["chip", "contactless", "online", "atm"])),
     "device_id": optional(st.sampled_from(["d1", "d2", "d3"])),
+    "ip_prefix": optional(st.sampled_from(["10.0.0", "10.0.1"])),
 }
 
 
@@ -69,6 +71,38 @@ def event_tables(
     return pa.Table.from_pylist(rows, schema=EVENT_SCHEMA)
 
 
+LABEL_PLACES = pa.schema([*SOURCE_SCHEMA, *LABEL_SCHEMA])
+
+
+@st.composite
+def label_tables(draw: st.DrawFn, events: pa.Table, *, partitions: int = 2) -> pa.Table:
+    """Labels of some of the events, in offset order: late, repeated, corrected, out of order."""
+    rows: list[dict[str, Any]] = []
+    clock_ms = START_US // 1000
+    for offset in range(draw(st.integers(0, 12)) if len(events) else 0):
+        clock_ms += draw(STEPS)
+        event = events.slice(draw(st.integers(0, len(events) - 1)), 1).to_pylist()[0]
+        told_ms = clock_ms - draw(st.sampled_from([0, 0, HOUR, 3 * DAY]))
+        rows.append(
+            {
+                "partition": hash_of(event["transaction_id"]) % partitions,
+                "offset": offset,
+                "timestamp_us": clock_ms * 1000,
+                "is_fraud": draw(st.booleans()),
+                "label_time": told_ms * 1000,
+                "source": "chargeback",
+            }
+            | {name: event[name] for name in ("transaction_id", "card_id", "merchant_id")}
+            | {"event_time": event["event_time"]}
+        )
+    return pa.Table.from_pylist(rows, schema=LABEL_PLACES)
+
+
+def hash_of(text: str) -> int:
+    """The same in every process."""
+    return sum(text.encode())
+
+
 def placed(card: int, partition: int, offset: int, clock_ms: int, shift_ms: int) -> dict[str, Any]:
     """The fields that say where and when a record stands."""
     return {
@@ -79,5 +113,4 @@ def placed(card: int, partition: int, offset: int, clock_ms: int, shift_ms: int)
         "event_time": min((clock_ms + shift_ms) * 1000 + 7, 4_102_444_799_999_999),
         "card_id": f"card-{card}",
         "currency": "EUR",
-        "ip_prefix": None,
     }

@@ -13,19 +13,33 @@ CHECK = """
 import numpy as np
 import parity
 import pyarrow as pa
-from feature_world import World, make_events
+from feature_world import World, make_events, make_labels
 
-world = World(250, 3, days=40, shifted=0.2, duplicates=0.1, equal_times=0.2, partitions=1)
+awkward = {"shifted": 0.2, "duplicates": 0.1, "equal_times": 0.2}
+world = World(250, 3, merchants=2, days=40, partitions=1, **awkward)
 table = make_events(world, 1)
 for name in ("timestamp_us", "event_time"):  # whole ten minutes, so that edges are met exactly
     coarse = pa.array(table[name].to_numpy() // 600_000_000 * 600_000_000)
     table = table.set_column(table.schema.get_field_index(name), name, coarse)
 parity.ORACLE_SHARE = 1.0
-print(parity.against_oracle(table, np.random.default_rng(0))[0])
+labels = make_labels(table, 2)
+print(parity.against_oracle(table, labels, np.random.default_rng(0))[0])
 """
 FAULTS = {
     "none": ("layout.py", "SMALL_AMOUNT = 500", "SMALL_AMOUNT = 500"),
     "a window edge off by one": ("windows.py", "start - 1] > edge", "start - 1] >= edge"),
+    "a float sum": (
+        "windows.py",
+        "sums[k, layout.A_SUM] = total",
+        "sums[k, layout.A_SUM] = int(sum(memory[layout.M_AMOUNT, start:position] / 100.0) * 100)",
+    ),
+    "a label seen early": ("layout.py", "LABEL_DELAY = HOUR", "LABEL_DELAY = -DAY"),
+    "a merchant tile read while open": ("layout.py", "TILE_DELAY = MINUTE", "TILE_DELAY = -HOUR"),
+    "a window of one tile too many": (
+        "tile_kernel.py",
+        "last - windows[k, 1], numbers",
+        "last - windows[k, 1] - 1, numbers",
+    ),
     "a rounded mean": ("windows.py", "= total / number", "= total // number"),
     "an event dated 2099": ("encoding.py", "np.minimum(own_ms,", "np.maximum(own_ms, 0 *"),
     "a duplicate that is remembered": ("kernel.py", "status & DUPLICATE == 0", "status >= 0"),

@@ -7,12 +7,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from feature_stream import TableHistory
-from feature_world import World, make_events
+from feature_world import World, make_events, make_labels
 
 from contracts.kafka import OffsetRange
 from features.definition import FEATURE_SET
 from features.engine import replay
-from features.replay_job import replay_partition
+from features.replay_job import replay_partition, replay_tables
+from features.tile_history import folded
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +25,8 @@ def events() -> pa.Table:
 def test_files_hold_what_one_call_gives(events: pa.Table, tmp_path: Path) -> None:
     """Features, flags and identities of all events, bit for bit, in offset order."""
     span = OffsetRange("transactions", 0, 0, len(events))
-    assert replay_partition(TableHistory(events), span, tmp_path) == len(events)
+    tiles = folded(events)
+    assert replay_partition(TableHistory(events), span, tmp_path, tiles) == len(events)
     written = pa.concat_tables(pq.read_table(path) for path in sorted(tmp_path.iterdir()))
     truth = replay(events)
     values = np.column_stack([written[name].to_numpy() for name in FEATURE_SET.names])
@@ -36,10 +38,25 @@ def test_files_hold_what_one_call_gives(events: pa.Table, tmp_path: Path) -> Non
 def test_a_second_run_only_writes_what_is_missing(events: pa.Table, tmp_path: Path) -> None:
     """A lost file comes back the same, and the others are left alone."""
     span = OffsetRange("transactions", 0, 0, len(events))
-    replay_partition(TableHistory(events), span, tmp_path)
+    tiles = folded(events)
+    replay_partition(TableHistory(events), span, tmp_path, tiles)
     kept, lost = sorted(tmp_path.iterdir())
     bytes_before, written_at = lost.read_bytes(), kept.stat().st_mtime_ns
     lost.unlink()
-    replay_partition(TableHistory(events), span, tmp_path)
+    replay_partition(TableHistory(events), span, tmp_path, tiles)
     assert lost.read_bytes() == bytes_before
     assert kept.stat().st_mtime_ns == written_at
+
+
+def test_a_snapshots_tables_give_what_one_call_gives(tmp_path: Path) -> None:
+    """Several partitions and labels, from tables in any order: the bits of one replay."""
+    events = make_events(World(900, 30, days=60, partitions=3, merchants=5), 4)
+    labels = make_labels(events, 5, share=0.2)
+    shuffled = events.take(pa.array(np.random.default_rng(0).permutation(len(events))))
+    assert replay_tables(shuffled, labels, tmp_path) == len(events)
+    written = pa.concat_tables(pq.read_table(path) for path in sorted(tmp_path.iterdir()))
+    order = np.lexsort((events["offset"].to_numpy(), events["partition"].to_numpy()))
+    truth = replay(events, labels=labels).values[order]
+    values = np.column_stack([written[name].to_numpy() for name in FEATURE_SET.names])
+    assert np.array_equal(values, truth, equal_nan=True)
+    assert values[:, FEATURE_SET.names.index("merchant_frauds_30d")].max() > 1

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pytest
 
 from contracts.columns import EVENT_SCHEMA
+from features.definition import CARD_SET
 from features.serving import FeatureServer
 from features.state_check import check_partitions
 from features.state_store import MemoryStateStore
@@ -43,7 +44,7 @@ class ListHistory:
 def _served(history: ListHistory, *, skipped: range = range(0)) -> MemoryStateStore:
     """A store after ten batches; `skipped` are offsets that a faulty server never folded."""
     store = MemoryStateStore()
-    server = FeatureServer(store, TOPIC, history=history)
+    server = FeatureServer(store, TOPIC, history=history, feature_set=CARD_SET)
     server.ensure(0, 0)
     size = len(history.events) // 10
     for start in range(0, len(history.events), size):

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 from inference_fakes import SIZE, FakeModel, source, transaction
 
+from contracts.columns import EVENT_SCHEMA
 from contracts.errors import StoreError
 from contracts.messages import Decision, Rejected, ShadowScore
 from contracts.settings import FallbackSettings
@@ -15,6 +16,8 @@ from features.definition import FEATURE_SET
 from features.engine import FeatureMatrix, replay
 from features.serving import FeatureServer
 from features.store import MemoryStateStore
+from features.tile_history import folded
+from features.tile_reader import TileReader
 from inference.records import Answers, SourceBatch
 from inference.scorer import Scorer, Topics
 from inference.shadow import ShadowBudget
@@ -49,9 +52,18 @@ RULES = FallbackSettings.model_validate(
 )
 
 
-def scorer(features: object | None = None) -> Scorer:
-    """A scorer over an empty store in memory, or over the given features."""
-    server = features or FeatureServer(MemoryStateStore(), "transactions")
+def feature_server(store: MemoryStateStore, history: pa.Table | None = None) -> FeatureServer:
+    """A server over a store, with the tiles of what everybody did: by default nothing."""
+    tiles = TileReader(folded(EVENT_SCHEMA.empty_table() if history is None else history))
+    return FeatureServer(store, "transactions", tiles=tiles)
+
+
+def scorer(features: object | None = None, history: pa.Table | None = None) -> Scorer:
+    """A scorer over an empty store in memory, or over the given features.
+
+    `history` is what everybody did, of which tiles are made.
+    """
+    server = features or feature_server(MemoryStateStore(), history)
     return Scorer(TOPICS, server, RULES)  # type: ignore[arg-type]
 
 
@@ -88,7 +100,6 @@ def test_every_transaction_gets_one_decision_in_offset_order() -> None:
 def test_features_in_the_decision_equal_a_replay() -> None:
     """The vector in the record has the bits of a replay of the same events."""
     batch = source([transaction(i) for i in range(30)])
-    found = decisions(scorer().score(batch, committed_offset=0, model=FakeModel()))
     events = pa.Table.from_pylist(
         [
             {"partition": 0, "offset": i, "timestamp_us": int(batch.timestamps_us[i])}
@@ -96,6 +107,8 @@ def test_features_in_the_decision_equal_a_replay() -> None:
             for i in range(30)
         ]
     )
+    answers = scorer(history=events).score(batch, committed_offset=0, model=FakeModel())
+    found = decisions(answers)
     expected = replay(events.select(events.column_names)).values
     served = np.array([[np.nan if v is None else v for v in d.features] for d in found])
     assert served.shape == (30, SIZE)
@@ -136,7 +149,7 @@ def test_key_and_send_time_are_copied_to_the_answer() -> None:
 
 def test_without_a_model_the_rules_decide_and_say_so() -> None:
     """The fallback tier has no score, names the rules' version, and state still moves on."""
-    server = FeatureServer(MemoryStateStore(), "transactions")
+    server = feature_server(MemoryStateStore())
     values = [transaction(0, amount_minor=600_000), transaction(1, amount_minor=1)]
     found = decisions(scorer(server).score(source(values), committed_offset=0, model=None))
     assert [(d.tier.value, d.decision.value, d.score) for d in found] == [
@@ -194,9 +207,7 @@ def test_a_replayed_batch_gives_the_same_bytes() -> None:
     store = MemoryStateStore()
     batch = source([transaction(i) for i in range(12)])
     first, second = (
-        scorer(FeatureServer(store, "transactions")).score(
-            batch, committed_offset=0, model=FakeModel()
-        )
+        scorer(feature_server(store)).score(batch, committed_offset=0, model=FakeModel())
         for _ in range(2)
     )
     assert first.values == second.values
@@ -243,7 +254,7 @@ def shadowing(share: float, seconds_a_look: float) -> Scorer:
     """A scorer whose clock moves on by so much whenever it is read."""
     looks = itertools.count()
     budget = ShadowBudget(share, clock=lambda: next(looks) * seconds_a_look)
-    server = FeatureServer(MemoryStateStore(), "transactions")
+    server = feature_server(MemoryStateStore())
     return Scorer(TOPICS, server, RULES, shadow=budget)
 
 

@@ -29,6 +29,7 @@ KAFKA = KafkaSettings(
     alerts_topic="alerts",
     shadow_topic="shadow",
     truth_topic="truth",
+    frontiers_topic="frontiers",
     partitions=2,
     retention_ms=-1,
     copy_alerts=False,

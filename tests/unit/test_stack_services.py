@@ -135,11 +135,16 @@ def test_kafka_listens_at_the_offset_and_keeps_old_records(context: Context) -> 
 
 
 def test_score_records_carry_the_brokers_time(context: Context) -> None:
-    """Only the scores topic uses LogAppendTime; every topic keeps its records."""
+    """Only the scores topic uses LogAppendTime; all keep their records, but for old promises."""
     kafka = context.settings.kafka
     table = topic_table(kafka)
     assert table[kafka.scores_topic]["message.timestamp.type"] == "LogAppendTime"
-    others = [config for name, config in table.items() if name != kafka.scores_topic]
+    assert table[kafka.frontiers_topic] == {"cleanup.policy": "compact"}
+    special = (kafka.scores_topic, kafka.frontiers_topic)
+    others = [config for name, config in table.items() if name not in special]
+    assert table[kafka.frontiers_topic] == {"cleanup.policy": "compact"}
+    special = (kafka.scores_topic, kafka.frontiers_topic)
+    others = [config for name, config in table.items() if name not in special]
     assert all(config == {"retention.ms": "-1"} for config in others)
 
 

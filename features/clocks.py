@@ -1,0 +1,33 @@
+"""A partition's clock: the largest record timestamp among its readable records so far."""
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+
+
+def partition_clocks(records: pa.Table) -> Ints:
+    """The clock of each row's partition at that row, milliseconds; rows in any order.
+
+    `records` holds whole partitions from their beginning: `partition`, `offset`, `timestamp_us`.
+    """
+    stamps = stamps_ms(records)
+    partitions = records["partition"].to_numpy()
+    order = np.lexsort((records["offset"].to_numpy(), partitions))
+    edges = np.flatnonzero(np.diff(partitions[order])) + 1
+    clocks = np.empty(len(stamps), dtype=np.int64)
+    for rows in np.split(order, edges):
+        clocks[rows] = np.maximum.accumulate(stamps[rows])
+    return clocks
+
+
+def clocks_after(before: int, stamps: Ints) -> Ints:
+    """The clock at each record of one partition in offset order, `before` being the one so far."""
+    return np.maximum(np.maximum.accumulate(stamps), before)
+
+
+def stamps_ms(records: pa.Table) -> Ints:
+    """Record timestamps in milliseconds, which is what Kafka keeps."""
+    stamps: Ints = records["timestamp_us"].to_numpy() // 1000
+    return stamps.astype(np.int64, copy=False)

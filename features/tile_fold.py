@@ -1,0 +1,163 @@
+"""Folding records into open tiles, and closing those that no later record can change."""
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from features import layout
+from features.clocks import clocks_after, stamps_ms
+from features.definition import FEATURE_SET, FeatureSet
+from features.label_effects import LabelLedger
+from features.tiles import Occurrences, Tiles, event_tiles, label_tiles, together
+
+Ints = NDArray[np.int64]
+
+EVENTS, LABELS = "events", "labels"
+Partition = tuple[str, int]
+"""EVENTS or LABELS, and the partition's number."""
+PENDING = 64
+"""Promises that wait for their records; of more the oldest are dropped, which costs only time."""
+PARTS = 64
+"""Parts of open tiles are added up when there are so many: memory stays that of the tiles."""
+
+
+@dataclass(slots=True)
+class Place:
+    """Where folding stands in a partition: the next offset, and the clock before it.
+
+    `days` holds, of each day that began, the first offset and the clock before that.
+    """
+
+    offset: int = 0
+    clock: int = 0
+    promised: int = 0
+    days: deque[tuple[int, int, int]] = field(default_factory=deque)
+    promises: list[tuple[int, int]] = field(default_factory=list)
+
+    @property
+    def frontier(self) -> int:
+        """No later record will have a clock before this."""
+        return max(self.clock, self.promised)
+
+    def advance(self, offsets: Ints, clocks: Ints, end: int) -> int:
+        """Take note of records up to `end`; how many broke a promise."""
+        days = np.concatenate(([self.clock // layout.DAY], clocks // layout.DAY))
+        for row in np.flatnonzero(np.diff(days)).tolist():
+            before = self.clock if row == 0 else int(clocks[row - 1])
+            self.days.append((int(days[row + 1]), int(offsets[row]), before))
+        broken = int((clocks < self.promised).sum())
+        self.clock = int(clocks[-1]) if len(clocks) else self.clock
+        self.offset = end
+        self.keep_promises()
+        return broken
+
+    def keep_promises(self) -> None:
+        """Believe the promises whose records have all been folded."""
+        due = [until for end, until in self.promises if end <= self.offset]
+        self.promises = [promise for promise in self.promises if promise[0] > self.offset]
+        self.promised = max([self.promised, *due])
+
+    def restart(self, frontier: int) -> tuple[int, int]:
+        """Offset and clock from which the days still open at `frontier` can be folded again."""
+        while self.days and self.days[0][0] < frontier // layout.DAY:
+            self.days.popleft()
+        return self.days[0][1:] if self.days else (self.offset, self.clock)
+
+
+class TileFolder:
+    """Open tiles and frontiers of all partitions; tiles before `closed_ms` are not folded again."""
+
+    def __init__(
+        self,
+        places: Mapping[Partition, Place],
+        closed_ms: Mapping[str, int],
+        feature_set: FeatureSet = FEATURE_SET,
+    ) -> None:
+        self._plans = feature_set.shared
+        self.places = dict(places)
+        self.broken_promises = 0
+        self.closed_ms = dict(closed_ms)
+        self._ledger = LabelLedger()
+        self._open: list[list[Tiles]] = [[] for _ in range(layout.SECTIONS)]
+
+    def events(self, partition: int, events: pa.Table, end: int) -> None:
+        """Fold transactions of one partition in offset order; `end` is the offset after them."""
+        clocks = self._clocks((EVENTS, partition), events, end)
+        seen = Occurrences.of(events, clocks, [plan.entity for plan in self._plans])
+        for section in (layout.S_MINUTE, layout.S_HOUR, layout.S_DAY):
+            wanted = [plan.entity for plan in self._plans if section in plan.sections]
+            self._add(section, event_tiles(seen, section, wanted))
+
+    def labels(self, partition: int, labels: pa.Table, end: int) -> None:
+        """Fold labels of one partition in offset order."""
+        clocks = self._clocks((LABELS, partition), labels, end)
+        self._add(layout.S_LABEL, label_tiles(self._ledger.effects(labels, clocks)))
+
+    def open(self, kind: str, partition: int) -> None:
+        """Take a partition into account that was not known at the start."""
+        self.places.setdefault((kind, partition), Place())
+
+    def promise(self, partition: Partition, end: int, until_ms: int) -> None:
+        """From offset `end` on the partition's records carry `until_ms` or later."""
+        place = self.places[partition]
+        place.promises = [*place.promises[-PENDING:], (end, until_ms)]
+        place.keep_promises()
+
+    def frontier(self, kind: str) -> int:
+        """How far all partitions of EVENTS or LABELS are folded, in milliseconds."""
+        reached = (place.frontier for (of, _), place in self.places.items() if of == kind)
+        return max(self.closed_ms[kind], min(reached, default=0))
+
+    def newest(self) -> int:
+        """The largest clock of any partition of EVENTS."""
+        return max((p.clock for (kind, _), p in self.places.items() if kind == EVENTS), default=0)
+
+    def close(self) -> list[Tiles]:
+        """By section the tiles that the frontiers have passed since the last call."""
+        reached = {kind: self.frontier(kind) for kind in (EVENTS, LABELS)}
+        closed = [self._close(section, reached[_kind(section)]) for section in range(4)]
+        self.closed_ms = reached
+        return closed
+
+    def positions(self) -> dict[str, tuple[int, int]]:
+        """Where a new process goes on; labels are few and always folded from their beginning."""
+        frontier = self.closed_ms[EVENTS]
+        return {
+            f"{kind}/{number}": place.restart(frontier)
+            for (kind, number), place in self.places.items()
+            if kind == EVENTS
+        }
+
+    def _clocks(self, partition: Partition, records: pa.Table, end: int) -> Ints:
+        place = self.places[partition]
+        clocks = clocks_after(place.clock, stamps_ms(records))
+        self.broken_promises += place.advance(records["offset"].to_numpy(), clocks, end)
+        return clocks
+
+    def _add(self, section: int, tiles: Tiles) -> None:
+        parts = self._open[section]
+        parts.append(tiles)
+        if len(parts) > PARTS:
+            self._open[section] = [together(parts)]
+
+    def _close(self, section: int, reached_ms: int) -> Tiles:
+        length = layout.TILE_LENGTHS[section]
+        first, end = self.closed_ms[_kind(section)] // length, reached_ms // length
+        if first == end:
+            return Tiles.empty()
+        tiles = together(self._open[section])
+        self._open[section] = [tiles.where(tiles.ids >= end)]
+        return tiles.where((tiles.ids >= first) & (tiles.ids < end))
+
+
+def _kind(section: int) -> str:
+    return LABELS if section == layout.S_LABEL else EVENTS
+
+
+def everything(partitions: Iterable[Partition]) -> TileFolder:
+    """A folder that starts from nothing."""
+    return TileFolder({partition: Place() for partition in partitions}, {EVENTS: 0, LABELS: 0})

@@ -1,0 +1,211 @@
+"""Windows over tiles: what a transaction may know of everybody's events at one entity.
+
+A tile is complete when it is read, so its numbers are the same whoever reads it and whenever.
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features import layout
+from features.compiled import kernel
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Cube = NDArray[np.int64]
+"""An entity's tiles [section, n, TILE_WIDTH], those of a section in the order of their ids."""
+
+NAN = math.nan
+N_COUNT, N_SUM, N_CARDS = range(3)
+NUMBERS = 3
+NEAR = 6
+ROOM, KEPT = 1024, 128
+"""Tiles of one section in memory, and those kept when it is full: more than any window reaches."""
+
+
+def _estimates() -> Ints:
+    """Cards by the number of bits set: linear counting (Whang et al. 1990), to the integer."""
+    clear = np.maximum(layout.BITS - np.arange(layout.BITS + 1), 1)
+    estimates: Ints = np.rint(-layout.BITS * np.log(clear / layout.BITS)).astype(np.int64)
+    return estimates
+
+
+CARDS = _estimates()
+
+
+@kernel
+def ones(word: np.int64) -> int:
+    """How many bits of a word are set."""
+    count = 0
+    while word != 0:
+        word &= word - 1
+        count += 1
+    return count
+
+
+@kernel
+def tile_at(section: int, time: int) -> int:
+    """The tile of a section that a moment falls into; dividing by constants is cheap."""
+    if section == layout.S_MINUTE:
+        return time // layout.MINUTE
+    if section == layout.S_HOUR:
+        return time // layout.HOUR
+    return time // layout.DAY
+
+
+@kernel
+def end_tile(section: int, clock: int) -> int:
+    """The first tile of a section that has not ended in time for a reader at this clock."""
+    delay = layout.LABEL_DELAY if section == layout.S_LABEL else layout.TILE_DELAY
+    return tile_at(section, clock - delay)
+
+
+@kernel
+def count_before(tiles: Cube, section: int, end: int, tile: int) -> int:
+    """How many of a section's `end` tiles stand before `tile`; nearly all, so look from the end."""
+    for _ in range(NEAR):
+        if end == 0 or tiles[section, end - 1, layout.T_ID] < tile:
+            return end
+        end -= 1
+    low, high = 0, end
+    while low < high:
+        middle = (low + high) // 2
+        if tiles[section, middle, layout.T_ID] < tile:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@kernel
+def sum_tiles(tiles: Cube, section: int, end: int, first: int, numbers: Ints, k: int) -> None:
+    """Events, amounts and cards of the tiles before position `end` from id `first` on."""
+    count, total = np.int64(0), np.int64(0)
+    one, two, three, four = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
+    while end > 0 and tiles[section, end - 1, layout.T_ID] >= first:
+        end -= 1
+        count += tiles[section, end, layout.T_COUNT]
+        total += tiles[section, end, layout.T_SUM]
+        one |= tiles[section, end, layout.T_BITS]
+        two |= tiles[section, end, layout.T_BITS + 1]
+        three |= tiles[section, end, layout.T_BITS + 2]
+        four |= tiles[section, end, layout.T_BITS + 3]
+    numbers[k, N_COUNT], numbers[k, N_SUM] = count, total
+    numbers[k, N_CARDS] = CARDS[ones(one) + ones(two) + ones(three) + ones(four)]
+
+
+@kernel
+def read_tiles(
+    tiles: Cube, ends: Ints, clock: int, read_up_to: Ints, windows: Ints, numbers: Ints
+) -> None:
+    """Fill a row of `numbers` per window with the tiles that ended in time for `clock`.
+
+    `read_up_to` remembers the tile at which each window ended last: while that is the same so are
+    its numbers, because those tiles are complete.
+    """
+    for k in range(len(windows)):
+        section = windows[k, 0]
+        last = end_tile(section, clock)
+        if last != read_up_to[k]:
+            read_up_to[k] = last
+            end = count_before(tiles, section, ends[section], last)
+            sum_tiles(tiles, section, end, last - windows[k, 1], numbers, k)
+
+
+@kernel
+def emit_shared(emits: Ints, numbers: Ints, amount: int, values: Floats, row: int) -> None:
+    """Write the features of one entity into a row; statistics by their number in `Shared`."""
+    for f in range(len(emits)):
+        statistic, column = emits[f, 0], emits[f, 3]
+        count, total = numbers[emits[f, 2], N_COUNT], numbers[emits[f, 2], N_SUM]
+        frauds = max(numbers[emits[f, 1], N_SUM], 0)
+        if statistic == 0:
+            values[row, column] = count
+        elif statistic == 1:
+            values[row, column] = total
+        elif statistic == 2:
+            values[row, column] = numbers[emits[f, 1], N_CARDS]
+        elif statistic == 3:
+            values[row, column] = amount * count / total if total > 0 else NAN
+        elif statistic == 4:
+            values[row, column] = frauds
+        else:
+            values[row, column] = (frauds + layout.RISK_FRAUDS) / (count + layout.RISK_EVENTS)
+
+
+@kernel
+def emit_missing(emits: Ints, values: Floats, row: int) -> None:
+    """The features of an entity that the event does not name."""
+    for f in range(len(emits)):
+        values[row, emits[f, 3]] = NAN
+
+
+@kernel
+def add_event(tiles: Cube, ends: Ints, section: int, tile: int, amount: int, bit: int) -> None:
+    """Count an event in a section's last tile, or in a new one after it."""
+    end = ends[section]
+    if end == 0 or tiles[section, end - 1, layout.T_ID] != tile:
+        if end == ROOM:
+            tiles[section, :KEPT] = tiles[section, ROOM - KEPT : ROOM].copy()
+            end = KEPT
+        tiles[section, end] = 0
+        tiles[section, end, layout.T_ID] = tile
+        end += 1
+        ends[section] = end
+    tiles[section, end - 1, layout.T_COUNT] += 1
+    tiles[section, end - 1, layout.T_SUM] += amount
+    tiles[section, end - 1, layout.T_BITS + (bit >> 6)] |= np.int64(1) << np.int64(bit & 63)
+
+
+@kernel
+def most(bounds: Ints) -> int:
+    """The largest number of rows between two bounds."""
+    largest = 0
+    for e in range(len(bounds) - 1):
+        largest = max(largest, bounds[e + 1] - bounds[e])
+    return largest
+
+
+@kernel
+def replay_entities(
+    order: Ints,
+    bounds: Ints,
+    clocks: Ints,
+    amounts: Ints,
+    bits: Ints,
+    labels: Ints,
+    label_bounds: Ints,
+    windows: Ints,
+    emits: Ints,
+    values: Floats,
+) -> None:
+    """Features of all events: rows order[bounds[e]:bounds[e + 1]] of an entity e by clock.
+
+    Rows before bounds[0] name no entity. An event reads what came before it, then counts. `labels`
+    are the entities' label tiles, those of e in labels[label_bounds[e]:label_bounds[e + 1]].
+    """
+    room = max(ROOM, most(label_bounds))
+    tiles = np.zeros((layout.SECTIONS, room, layout.TILE_WIDTH), np.int64)
+    ends = np.zeros(layout.SECTIONS, np.int64)
+    read_up_to = np.zeros(len(windows), np.int64)
+    numbers = np.zeros((len(windows), NUMBERS), np.int64)
+    is_read = np.zeros(layout.SECTIONS, np.bool_)
+    for k in range(len(windows)):
+        is_read[windows[k, 0]] = True
+    for i in range(bounds[0]):
+        emit_missing(emits, values, order[i])
+    for e in range(len(bounds) - 1):
+        ends[:], read_up_to[:] = 0, -1
+        known = label_bounds[e + 1] - label_bounds[e]
+        tiles[layout.S_LABEL, :known] = labels[label_bounds[e] : label_bounds[e + 1]]
+        ends[layout.S_LABEL] = known
+        for i in range(bounds[e], bounds[e + 1]):
+            row = order[i]
+            read_tiles(tiles, ends, clocks[row], read_up_to, windows, numbers)
+            emit_shared(emits, numbers, amounts[row], values, row)
+            for section in range(layout.S_LABEL):
+                if not is_read[section]:
+                    continue
+                tile = tile_at(section, clocks[row])
+                add_event(tiles, ends, section, tile, amounts[row], bits[row])

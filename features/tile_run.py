@@ -1,0 +1,128 @@
+"""Running the tile service on real servers."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from contracts.errors import BrokerError, StoreError
+from contracts.frontiers import alive_key
+from contracts.settings import Settings
+from features import layout
+from features.kafka_tile_source import KafkaTileSource
+from features.serving import make_tile_store
+from features.tile_service import TileService
+from features.tile_store import TileManifest, TileStore
+from features.tile_writer import Keeping
+
+logger = logging.getLogger(__name__)
+
+LIFE_SECONDS = 1.0
+LIFE_EXPIRES_SECONDS = 10
+REST_SECONDS = 0.5
+PACE_SECONDS = 0.05
+"""A step costs milliseconds however few its records are; without a backlog, so many a second."""
+BACKLOG_RECORDS = 5_000
+STALL_SECONDS = 30.0
+REBUILD_SECONDS = 3600.0
+
+Progress = Callable[[int], None]
+
+
+def run_tiles(settings: Settings, stop: threading.Event) -> None:
+    """Fold until `stop` is set; waits for a store that is away.
+
+    Raises:
+        BrokerError: Kafka is out of reach at the start, or refuses a read.
+    """
+    store = make_tile_store(settings)
+    source = KafkaTileSource(settings.kafka)
+    service = make_service(settings, store, source)
+    key, next_sign = alive_key(settings.kafka.topic), 0.0
+    is_started = False
+    try:
+        while not stop.is_set():
+            try:
+                if not is_started:
+                    service.start()
+                    is_started = True
+                began = time.monotonic()
+                count = service.step()
+                if time.monotonic() >= next_sign:
+                    store.show_life(key, told(service), LIFE_EXPIRES_SECONDS)
+                    next_sign = time.monotonic() + LIFE_SECONDS
+                if count < BACKLOG_RECORDS:
+                    stop.wait(max(0.0, PACE_SECONDS - (time.monotonic() - began)))
+            except StoreError as error:
+                logger.warning("waiting for the store: %s", error)
+                is_started = False
+                stop.wait(REST_SECONDS)
+    finally:
+        source.close()
+
+
+def make_service(settings: Settings, store: TileStore, source: KafkaTileSource) -> TileService:
+    """The service over a store and Kafka, keeping what the settings say."""
+    keeping = Keeping(round(settings.tiles.slack_days * layout.DAY))
+    return TileService(store, source, keeping=keeping)
+
+
+def told(service: TileService) -> str:
+    """What the sign of life says: frontier and incidents, for people who look."""
+    return f"{service.manifest.transactions_ms} {service.broken_promises}"
+
+
+def rebuild_tiles(settings: Settings, progress: Progress) -> None:
+    """Make all tiles anew, up to what the topics hold now.
+
+    A running `fraud tiles` does it; without one this process does.
+
+    Raises:
+        BrokerError, StoreError: a server does not answer.
+    """
+    store = make_tile_store(settings)
+    before = store.manifest()
+    store.forget()
+    if store.has_life(alive_key(settings.kafka.topic)):
+        _await_renewal(store, before)
+        return
+    source = KafkaTileSource(settings.kafka)
+    try:
+        fold_to_end(make_service(settings, store, source), source, settings, progress)
+    finally:
+        source.close()
+
+
+def fold_to_end(
+    service: TileService, source: KafkaTileSource, settings: Settings, progress: Progress
+) -> None:
+    """Fold all that the topics hold now, and write what has closed.
+
+    Raises:
+        BrokerError: no record came for half a minute.
+    """
+    service.start()
+    ends = source.ends()
+    heard_at = time.monotonic()
+    while any(service.folder.places[place].offset < end for place, end in ends.items()):
+        count = service.step()
+        progress(count)
+        heard_at = time.monotonic() if count else heard_at
+        if time.monotonic() - heard_at > STALL_SECONDS:
+            raise BrokerError(
+                f"Kafka gave no records for {STALL_SECONDS:.0f} s",
+                value=settings.kafka.topic,
+                remedy="Check the broker with `fraud status` and its log",
+            )
+    service.write()
+
+
+def _await_renewal(store: TileStore, before: TileManifest | None) -> None:
+    """Wait until the running service has got as far as it was."""
+    deadline = time.monotonic() + REBUILD_SECONDS
+    wanted = 0 if before is None else before.transactions_ms
+    while time.monotonic() < deadline:
+        manifest = store.manifest()
+        if manifest is not None and manifest.transactions_ms >= wanted:
+            return
+        time.sleep(0.1)

@@ -1,0 +1,67 @@
+"""What this publisher promises about the timestamps to come; see `contracts.frontiers`."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from contracts.frontiers import Promise
+from contracts.kafka import full_ranges
+from contracts.settings import KafkaSettings
+from producer.records import Record
+
+PROMISE_SECONDS = 0.1
+"""Between two promises of a publisher that goes on."""
+
+
+class Promises:
+    """Knows how far each partition is, and what was promised last."""
+
+    def __init__(
+        self,
+        topic: str,
+        ends: dict[str, dict[int, int]],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._topic = topic
+        self._ends = ends
+        self._clock = clock
+        self._floor_us = 0
+        self._next = 0.0
+
+    def delivered(self, message: Any) -> None:
+        """The broker has taken a record."""
+        ends = self._ends.get(message.topic())
+        if ends is not None:
+            ends[message.partition()] = message.offset() + 1
+
+    def heard(self, error: object, message: Any) -> None:
+        """A client's delivery report."""
+        if error is None:
+            self.delivered(message)
+
+    def stamped(self, record: Record) -> int:
+        """The record's timestamp in milliseconds, never before what was promised.
+
+        A finding that comes about late, with a time that has passed, is stamped with the present.
+        """
+        if record.topic not in self._ends:
+            return record.timestamp_us // 1000
+        return max(record.timestamp_us, self._floor_us) // 1000
+
+    def made(self, until_us: int, wall_us: int, *, is_last: bool = False) -> Record | None:
+        """A promise as a record, unless one was made a moment ago; call when all has arrived."""
+        now = self._clock()
+        if until_us <= self._floor_us or (now < self._next and not is_last):
+            return None
+        self._floor_us, self._next = until_us, now + PROMISE_SECONDS
+        body = Promise(until_us // 1000, self._ends).to_json()
+        return Record(self._topic, next(iter(self._ends)), body, wall_us, (0, 0))
+
+
+def open_promises(kafka: KafkaSettings) -> Promises:
+    """Promises about the settings' transactions and labels, from where both topics end now."""
+    ends = {
+        topic: {span.partition: span.end for span in full_ranges(kafka, topic)}
+        for topic in (kafka.topic, kafka.labels_topic)
+    }
+    return Promises(kafka.frontiers_topic, ends)

@@ -1,0 +1,131 @@
+"""What a publisher promises is kept, and made only when everything sent has arrived."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from contracts.frontiers import Promise
+from producer.promises import Promises
+from producer.publisher import Publisher
+from producer.records import Record
+
+ENDS = {"transactions": {0: 0, 1: 7}, "labels": {0: 0}}
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A record as a broker has it."""
+
+    name: str
+    number: int
+    place: int
+    value: bytes
+    timestamp: int
+
+    def topic(self) -> str:
+        """As confluent-kafka tells it."""
+        return self.name
+
+    def partition(self) -> int:
+        """As confluent-kafka tells it."""
+        return self.number
+
+    def offset(self) -> int:
+        """As confluent-kafka tells it."""
+        return self.place
+
+
+class Broker:
+    """A client whose broker takes records when it is polled."""
+
+    def __init__(self) -> None:
+        self.log: list[Taken] = []
+        self._queue: list[tuple[Taken, Callable[[None, Any], None]]] = []
+
+    def produce(self, topic: str, *, value: bytes, timestamp: int, **options: Any) -> None:
+        """Queue a record for partition 0."""
+        place = sum(taken.name == topic for taken in self.log) + len(self._queue)
+        taken = Taken(topic, 0, place, value, timestamp)
+        self._queue.append((taken, options["on_delivery"]))
+
+    def poll(self, timeout: float) -> int:
+        """Take what is queued."""
+        queued, self._queue = self._queue, []
+        for taken, told in queued:
+            self.log.append(taken)
+            told(None, taken)
+        return len(queued)
+
+    def purge(self) -> None:
+        """Drop the queue."""
+        self._queue = []
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def promises(self) -> list[Promise]:
+        """Those that were taken."""
+        return [Promise.from_json(taken.value) for taken in self.log if taken.name == "frontiers"]
+
+
+def publisher(broker: Broker, now: list[float]) -> Publisher:
+    """A promising publisher on a clock that the test moves."""
+    ends = {topic: dict(known) for topic, known in ENDS.items()}
+    return Publisher(broker, promises=Promises("frontiers", ends, clock=lambda: now[0]))
+
+
+def record(topic: str, time_us: int) -> Record:
+    """A record of a moment."""
+    return Record(topic, "key", b"value", time_us, (0, 0), is_transaction=topic == "transactions")
+
+
+def test_nothing_is_promised_while_records_are_under_way() -> None:
+    """A promise covers what the broker has acknowledged, and says up to which offsets."""
+    broker, now = Broker(), [0.0]
+    ours = publisher(broker, now)
+    broker.produce("transactions", value=b"", timestamp=1, on_delivery=lambda *_: None)
+    ours.promise(5_000_000)
+    assert broker.promises() == []
+    broker.poll(0)
+    ours.send(record("transactions", 4_000_000))
+    ours.flush()
+    ours.promise(5_000_000)
+    ours.flush()
+    (promise,) = broker.promises()
+    assert promise.until_ms == 5_000
+    assert promise.ends == {"transactions": {0: 2, 1: 7}, "labels": {0: 0}}
+
+
+def test_no_later_record_is_stamped_before_the_promise() -> None:
+    """A finding that comes about late carries the promised time; other topics are left alone."""
+    broker, now = Broker(), [0.0]
+    ours = publisher(broker, now)
+    ours.promise(5_000_000)
+    for topic in ("labels", "transaction_truth", "transactions"):
+        ours.send(record(topic, 3_000_000))
+    ours.send(record("labels", 6_000_000))
+    ours.flush()
+    stamps = [(taken.name, taken.timestamp) for taken in broker.log if taken.name != "frontiers"]
+    assert stamps == [
+        ("labels", 5_000),
+        ("transaction_truth", 3_000),
+        ("transactions", 5_000),
+        ("labels", 6_000),
+    ]
+
+
+def test_promises_are_few_and_only_go_forward() -> None:
+    """Ten a second at most, but the last one is always made; never one that says less."""
+    broker, now = Broker(), [0.0]
+    ours = publisher(broker, now)
+    for until_us, at, is_last in (
+        (1_000_000, 0.0, False),
+        (2_000_000, 0.05, False),
+        (3_000_000, 0.11, False),
+        (2_500_000, 0.5, True),
+        (4_000_000, 0.12, True),
+    ):
+        now[0] = at
+        ours.promise(until_us, is_last=is_last)
+        ours.flush()
+    assert [promise.until_ms for promise in broker.promises()] == [1_000, 3_000, 4_000]
