@@ -54,7 +54,7 @@ def evaluate_file(settings: Settings, order: OfflineOrder, say: Console, out: Co
     with say.status("reading the table") as status:
 
         def tell(text: str) -> None:
-            say.log(text, highlight=False)
+            say.print(text, highlight=False, soft_wrap=True)  # long lists stay one line in a log
             status.update(text)
 
         labelled = read_table(order, tell)
