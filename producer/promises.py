@@ -9,7 +9,7 @@ from contracts.kafka import full_ranges
 from contracts.settings import KafkaSettings
 from producer.records import Record
 
-PROMISE_SECONDS = 0.1
+PROMISE_SECONDS = 0.05
 """Between two promises of a publisher that goes on."""
 
 

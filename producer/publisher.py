@@ -100,7 +100,10 @@ class Publisher:
 
         Only once everything sent has arrived, and not too often; `is_last` insists.
         """
-        if self._promises is None or len(self._client) > 0:
+        if self._promises is None:
+            return
+        self.serve()
+        if len(self._client) > 0:
             return
         record = self._promises.made(until_us, self._wall_us(), is_last=is_last)
         if record is not None:

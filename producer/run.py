@@ -130,13 +130,13 @@ class Run:
             times_us = [record.timestamp_us for record in missing]
             start = 0
             while start < len(missing):
+                self._publisher.promise(times_us[start])  # what went before has arrived by now
                 end = start + pace.due(times_us[start : start + _CHUNK])
                 sent = self._send(missing[start:end], status.world_us, consequences)
                 status = self._counted(status, sent)
                 self._view.update(status)
                 start = end
                 next_us = times_us[start] if start < len(missing) else self._end_us(day)
-                self._publisher.promise(next_us)
                 if self._is_stopped_within(pace, times_us[start:]):
                     self._end(next_us)
                     return Result(status, start == len(missing) and day + 1 == total_days)

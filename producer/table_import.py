@@ -195,12 +195,12 @@ class Sender:
         times_us = [record.timestamp_us for record in chunk]
         start = 0
         while start < len(chunk):
+            self._publisher.promise(times_us[start])
             end = start + pace.due(times_us[start:])
             self._publisher.send_all(chunk[start:end])
             self.sent.update(record.topic for record in chunk[start:end])
             tell()
             self._last_us = times_us[end] if end < len(chunk) else times_us[-1]
-            self._publisher.promise(self._last_us)
             start = end
             wait_seconds = pace.seconds_until(times_us[start]) if start < len(chunk) else 0.0
             if self._is_stopped_within(wait_seconds):
