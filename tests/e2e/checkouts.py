@@ -19,7 +19,7 @@ from stack.status import ServiceStatus, stack_status
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 FRAUD = str(Path(sys.prefix) / "bin" / "fraud")
-SERVICES = ("postgres", "objectstore", "kafka", "redis", "mlflow", *COMPONENTS)
+SERVICES = ("postgres", "objectstore", "kafka", "redis", "mlflow", *COMPONENTS, "tiles")
 HEALTHY_SECONDS = 150.0
 
 
