@@ -35,7 +35,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
 
 
 def test_after_up_every_service_answers(stack: Checkout) -> None:
-    """All nine services are healthy, and nothing that runs on demand was started."""
+    """All ten services are healthy, and nothing that runs on demand was started."""
     rows = stack.status()
     assert unhealthy(stack) == {}
     assert {name for name, row in rows.items() if row.pid} == set(SERVICES)
@@ -47,7 +47,9 @@ def test_up_made_topics_connections_and_an_experiment(stack: Checkout) -> None:
     topics = AdminClient(client_config(settings.kafka)).list_topics(timeout=10).topics
     own = {name for name in topics if not name.startswith("__")}
     assert own == set(topic_table(settings.kafka))
-    assert all(len(topics[name].partitions) == settings.kafka.partitions for name in own)
+    counts = {name: len(topics[name].partitions) for name in own}
+    assert counts.pop(settings.kafka.frontiers_topic) == 1
+    assert set(counts.values()) == {settings.kafka.partitions}
     login = {
         "username": settings.airflow.user,
         "password": settings.airflow.password.get_secret_value(),
