@@ -30,7 +30,7 @@ def world() -> World:
 
 def topics() -> KafkaSettings:
     """Settings of which only the topic names matter here."""
-    names = ("labels", "outcomes", "scores", "rejects", "alerts", "shadow", "truth")
+    names = [name for name in KafkaSettings.model_fields if name.endswith("_topic")]
     return KafkaSettings(
         broker="nowhere:1",
         topic="transactions",
@@ -41,7 +41,7 @@ def topics() -> KafkaSettings:
         partitions=4,
         retention_ms=-1,
         copy_alerts=False,
-        **{f"{name}_topic": name for name in names},
+        **{name: name.removesuffix("_topic") for name in names},
     )
 
 
