@@ -8,12 +8,18 @@ from typing import Protocol
 
 from contracts.errors import SettingsError
 
+SLACK_SECONDS = 0.3
 WallClock = Callable[[], int]
 """Microseconds since the epoch."""
 
 
 class Pace(Protocol):
     """Decides how many records may go out now."""
+
+    @property
+    def slack_us(self) -> int:
+        """World time by which promises stay behind, for others who publish beside this run."""
+        ...
 
     def due(self, times_us: Sequence[int]) -> int:
         """How many of the next records, whose world times these are, may be sent now."""
@@ -27,6 +33,8 @@ class Pace(Protocol):
 @dataclass(frozen=True, slots=True)
 class AtOnce:
     """No waiting: a backfill, whose end is in the past."""
+
+    slack_us: int = 0
 
     def due(self, times_us: Sequence[int]) -> int:
         """All of them."""
@@ -53,6 +61,11 @@ class TimeLapse:
 
     def __post_init__(self) -> None:
         self.began_us = self.wall()
+
+    @property
+    def slack_us(self) -> int:
+        """What passes in the world while others' records are on their way."""
+        return int(SLACK_SECONDS * self.speed * 1e6)
 
     def due(self, times_us: Sequence[int]) -> int:
         """Those up to what the world's clock shows."""
@@ -88,6 +101,11 @@ class SteadyRate:
 
     def __post_init__(self) -> None:
         self.began_us = self.wall()
+
+    @property
+    def slack_us(self) -> int:
+        """Nobody publishes beside a run at a rate."""
+        return 0
 
     def due(self, times_us: Sequence[int]) -> int:
         """As many as the rate has earned since the last ones; granting uses them up."""

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from contracts.frontiers import Promise
-from contracts.kafka import full_ranges
+from contracts.kafka import OffsetRange, full_ranges, read_range
 from contracts.settings import KafkaSettings
 from producer.records import Record
 
@@ -21,11 +21,15 @@ class Promises:
         topic: str,
         ends: dict[str, dict[int, int]],
         clock: Callable[[], float] = time.monotonic,
+        *,
+        late_topic: str = "",
+        floor_us: int = 0,
     ) -> None:
         self._topic = topic
         self._ends = ends
         self._clock = clock
-        self._floor_us = 0
+        self._late_topic = late_topic
+        self._floor_us = floor_us
         self._next = 0.0
 
     def delivered(self, message: Any) -> None:
@@ -40,11 +44,11 @@ class Promises:
             self.delivered(message)
 
     def stamped(self, record: Record) -> int:
-        """The record's timestamp in milliseconds, never before what was promised.
+        """The record's timestamp in milliseconds; a label's never before what was promised.
 
-        A finding that comes about late, with a time that has passed, is stamped with the present.
+        Labels may come about late, with a time that has passed; transactions are sent in order.
         """
-        if record.topic not in self._ends:
+        if record.topic != self._late_topic:
             return record.timestamp_us // 1000
         return max(record.timestamp_us, self._floor_us) // 1000
 
@@ -64,4 +68,17 @@ def open_promises(kafka: KafkaSettings) -> Promises:
         topic: {span.partition: span.end for span in full_ranges(kafka, topic)}
         for topic in (kafka.topic, kafka.labels_topic)
     }
-    return Promises(kafka.frontiers_topic, ends)
+    return Promises(
+        kafka.frontiers_topic, ends, late_topic=kafka.labels_topic, floor_us=last_promise_us(kafka)
+    )
+
+
+def last_promise_us(kafka: KafkaSettings) -> int:
+    """What was promised last on the settings' topics; 0 for nothing."""
+    newest = 0
+    for span in full_ranges(kafka, kafka.frontiers_topic):
+        last = OffsetRange(span.topic, span.partition, max(span.start, span.end - 1), span.end)
+        for records in read_range(kafka, last):
+            bodies = (record.value for record in records if record.value is not None)
+            newest = max([newest, *(Promise.from_json(body).until_ms * 1000 for body in bodies)])
+    return newest

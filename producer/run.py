@@ -95,7 +95,6 @@ class Run:
         self._publisher = publisher
         self._view = view
         self._stop = stop
-        self._done_us = 0
         self._position = read_position(kafka, spec)
         self._known = {
             topic: known_ids(kafka, topic) for topic in (kafka.labels_topic, kafka.truth_topic)
@@ -130,28 +129,23 @@ class Run:
             times_us = [record.timestamp_us for record in missing]
             start = 0
             while start < len(missing):
-                self._publisher.promise(times_us[start])  # what went before has arrived by now
+                # What went before has arrived by now, or soon will have.
+                self._publisher.promise(times_us[start] - pace.slack_us)
                 end = start + pace.due(times_us[start : start + _CHUNK])
                 sent = self._send(missing[start:end], status.world_us, consequences)
                 status = self._counted(status, sent)
                 self._view.update(status)
                 start = end
-                next_us = times_us[start] if start < len(missing) else self._end_us(day)
                 if self._is_stopped_within(pace, times_us[start:]):
-                    self._end(next_us)
+                    self._end(status.world_us)
                     return Result(status, start == len(missing) and day + 1 == total_days)
-            self._done_us = self._end_us(day)
-        self._end(self._done_us)
+        self._end(status.world_us)
         return Result(status, True)
 
-    def _end_us(self, day: int) -> int:
-        """The end of a world day: everything of a later one is stamped with it or later."""
-        return self._spec.start_us + (day + 1) * DAY_US
-
-    def _end(self, next_us: int) -> None:
+    def _end(self, last_us: int) -> None:
         """Wait until everything has arrived, and say that nothing earlier will follow."""
         self._publisher.flush()
-        self._publisher.promise(next_us, is_last=True)
+        self._publisher.promise(last_us, is_last=True)
         self._publisher.flush()
 
     def _send(
