@@ -59,13 +59,16 @@ class AirflowClient:
     def _send(self, method: str, path: str, body: Mapping[str, Any] | None) -> httpx.Response:
         return self._http.request(method, path, json=body)
 
-    def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+    def _answer(self, method: str, path: str, body: Mapping[str, Any] | None) -> httpx.Response:
         try:
-            response = self._send(method, path, body)
+            return self._send(method, path, body)
         except httpx.TransportError as error:
             raise StackError(
                 "Airflow does not answer", value=self._airflow.url, remedy="Run `fraud status`"
             ) from error
+
+    def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        response = self._answer(method, path, body)
         if response.is_error:
             raise StackError(
                 f"Airflow refused {method} {path}: {response.status_code}",
@@ -83,7 +86,7 @@ class AirflowClient:
 
     def _await_dag(self, dag_id: str, deadline: float) -> None:
         while True:
-            answer = self._send("GET", f"/api/v2/dags/{dag_id}", None)
+            answer = self._answer("GET", f"/api/v2/dags/{dag_id}", None)
             if answer.is_success:
                 return
             if time.monotonic() > deadline:

@@ -76,7 +76,10 @@ def show_one(number: Number) -> None:
 
 def replay(
     number: Number,
-    file: Annotated[Path | None, typer.Option(help="Send this file's bytes instead.")] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(help="Send this file's bytes instead.", exists=True, dir_okay=False),
+    ] = None,
 ) -> None:
     """Send a dead letter, or its mended bytes, to its topic again."""
     from cli.root import settings

@@ -73,13 +73,16 @@ def history() -> None:
 
 def evaluate(
     file: Annotated[Path, typer.Argument(help="A labelled transaction table, CSV or Parquet.")],
-    mapping: Annotated[Path, typer.Option(help="What its columns mean; see config/mappings.")],
-    report: Annotated[Path, typer.Option(help="Folder for report and figures.")],
+    mapping: Annotated[
+        Path, typer.Option(help="What its columns mean; see config/mappings.", dir_okay=False)
+    ],
+    report: Annotated[Path, typer.Option(help="Folder for report and figures.", file_okay=False)],
     arms: Annotated[str, typer.Option(help="Arms to compare, comma-separated.")] = "",
     maturity_days: Annotated[
-        int | None, typer.Option(help="Days until labels can be trusted; default: as configured.")
+        int | None,
+        typer.Option(help="Days until labels can be trusted; default: as configured.", min=1),
     ] = None,
-    limit: Annotated[int | None, typer.Option(help="Read only the first N rows.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Read only the first N rows.", min=1)] = None,
 ) -> None:
     """Run the whole protocol offline on your own labelled transactions; no servers needed."""
     from cli.offline import OfflineOrder, evaluate_file, with_maturity

@@ -8,7 +8,7 @@ from contracts.settings import Settings, load_settings
 
 def checkout_root() -> Path:
     """The checkout that this command works on: FRAUD_HOME, or where this package stands."""
-    return Path(os.environ.get("FRAUD_HOME", Path(__file__).resolve().parent.parent))
+    return Path(os.environ.get("FRAUD_HOME") or Path(__file__).parent.parent).resolve()
 
 
 def settings() -> Settings:

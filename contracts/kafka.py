@@ -10,6 +10,9 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from contracts.errors import BrokerError, OffsetsExpiredError
 from contracts.settings import KafkaSettings
 
+LETTER_BYTES = 2_097_152
+"""A dead letter may be larger than what Kafka takes by default: the record in it is in base64."""
+
 PARTITIONER = "murmur2_random"
 """The Java client's partitioner; librdkafka's own default sends three keys in four elsewhere."""
 
@@ -61,6 +64,7 @@ def make_producer(kafka: KafkaSettings, **extra: Any) -> Producer:
         "partitioner": PARTITIONER,
         "compression.type": "lz4",
         "linger.ms": 5,
+        "message.max.bytes": LETTER_BYTES,
     }
     return Producer(client_config(kafka, **(defaults | extra)))
 

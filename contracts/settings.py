@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from dotenv import dotenv_values
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
+from contracts.env_files import read_env_file
 from contracts.errors import SettingsError
 
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -29,28 +30,43 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+TopicName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
+HttpUrl = Annotated[str, Field(pattern=r"^https?://[^\s/]+")]
+
+
 class KafkaSettings(Section):
     """Broker, security and topic names; Confluent Cloud needs only these."""
 
-    broker: str
-    topic: str
-    group_id: str
+    broker: Annotated[str, Field(min_length=1)]
+    topic: TopicName
+    group_id: Annotated[str, Field(min_length=1)]
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
     sasl_username: str | None = None
     sasl_password: SecretStr | None = None
     replication_factor: Positive
-    outcomes_topic: str
-    labels_topic: str
-    scores_topic: str
-    rejects_topic: str
-    alerts_topic: str
-    shadow_topic: str
-    truth_topic: str
-    frontiers_topic: str
+    outcomes_topic: TopicName
+    labels_topic: TopicName
+    scores_topic: TopicName
+    rejects_topic: TopicName
+    alerts_topic: TopicName
+    shadow_topic: TopicName
+    truth_topic: TopicName
+    frontiers_topic: TopicName
     partitions: Positive
     retention_ms: Annotated[int, Field(ge=-1)]
     copy_alerts: bool
+
+    @model_validator(mode="after")
+    def _can_be_used(self) -> Self:
+        names = [getattr(self, field) for field in type(self).model_fields if "topic" in field]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"each topic needs a name of its own, not {', '.join(sorted(twice))}")
+        if self.security_protocol.startswith("SASL") and not (
+            self.sasl_username and self.sasl_password
+        ):
+            raise ValueError("SASL needs KAFKA_USERNAME and KAFKA_PASSWORD")
+        return self
 
 
 class DatabaseSettings(Section):
@@ -75,13 +91,13 @@ class ObjectStoreSettings(Section):
 class RedisSettings(Section):
     """The feature store; the URL may hold a password, so it is not shown."""
 
-    url: Annotated[str, Field(repr=False)]
+    url: Annotated[str, Field(repr=False, pattern=r"^(rediss?|unix)://\S+")]
 
 
 class MlflowSettings(Section):
-    """Tracking server and registry."""
+    """Tracking server and registry; a database may stand in for the server."""
 
-    tracking_uri: str
+    tracking_uri: Annotated[str, Field(pattern=r"^(https?|sqlite|file)://\S+")]
     experiment: str
     model_name: str
 
@@ -89,7 +105,7 @@ class MlflowSettings(Section):
 class AirflowSettings(Section):
     """The REST API that the command line talks to."""
 
-    url: str
+    url: HttpUrl
     user: str
     password: SecretStr = SecretStr("")
 
@@ -97,7 +113,7 @@ class AirflowSettings(Section):
 class SupervisorSettings(Section):
     """The process supervisor's XML-RPC interface, where the streaming job is started."""
 
-    url: str
+    url: HttpUrl
     user: str = "fraud"
     password: SecretStr = SecretStr("")
 
@@ -318,6 +334,8 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         raise SettingsError(
             "settings file is missing", value=str(path), remedy="Run from the checkout's root"
         ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path.name} cannot be read: {error}", value=str(path)) from error
     except yaml.YAMLError as error:
         raise SettingsError(f"{path.name} is not valid YAML: {error}") from error
     if not isinstance(tree, dict):
@@ -326,16 +344,14 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 
 def _read_env(path: Path) -> dict[str, str]:
-    if not path.exists():
-        return {}
-    values = {name: value for name, value in dotenv_values(path).items() if value not in (None, "")}
+    values = read_env_file(path)
     known = (*VARIABLES, *STACK_VARIABLES)
     for name in values:
         if name not in known:
             raise SettingsError(
                 f"unknown variable in {path.name}", value=name, remedy=_suggestion(name, known)
             )
-    return {name: value for name, value in values.items() if value is not None}
+    return values
 
 
 def _suggestion(name: str, known: tuple[str, ...]) -> str:
@@ -367,5 +383,24 @@ def _problems(error: ValidationError) -> Iterator[str]:
     for problem in error.errors():
         path = ".".join(str(part) for part in problem["loc"])
         variable = f" ({by_path[path]})" if path in by_path else ""
-        shown = "" if "password" in path or "key" in path else f", got {problem['input']!r}"
-        yield f"{path}{variable}: {problem['msg']}{shown}"
+        yield f"{path}{variable}: {problem['msg']}{_shown(path, problem)}"
+
+
+def _shown(path: str, problem: ErrorDetails) -> str:
+    """The value that was refused; never a secret, nor a whole section that may hold one."""
+    if problem["type"] == "extra_forbidden":
+        return f". {_suggestion(str(problem['loc'][-1]), _names_beside(problem['loc']))}"
+    is_secret = any(word in path for word in ("password", "key", "redis"))
+    value = problem["input"]
+    if problem["type"] == "missing" or is_secret or not isinstance(value, str | int | float):
+        return ""
+    return f", got {value!r}"
+
+
+def _names_beside(place: tuple[int | str, ...]) -> tuple[str, ...]:
+    """The keys that the section of an unknown key does have."""
+    fields: Any = Settings.model_fields
+    for step in place[:-1]:
+        section = fields[step].annotation if step in fields else None
+        fields = getattr(section, "model_fields", {})
+    return tuple(fields)

@@ -4,9 +4,11 @@ import base64
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pydantic import ValidationError
+
 from contracts.errors import DataError
 from contracts.kafka import OffsetRange, RawRecord, full_ranges, make_producer, read_range
-from contracts.messages import Rejected
+from contracts.messages import Rejected, SourceRef
 from contracts.settings import KafkaSettings
 
 REPLAY_HEADER = "replayed_from"
@@ -48,8 +50,24 @@ def read_letters(kafka: KafkaSettings, newest: int | None = None) -> Iterator[De
 
 
 def _letter(record: RawRecord) -> DeadLetter:
-    rejected = Rejected.model_validate_json(record.value or b"")
+    try:
+        rejected = Rejected.model_validate_json(record.value or b"")
+    except ValidationError as error:
+        rejected = _unreadable(record, error)
     return DeadLetter(record.partition, record.offset, record.timestamp_ms, record.key, rejected)
+
+
+def _unreadable(record: RawRecord, error: ValidationError) -> Rejected:
+    """A record of the dead-letter topic that is no letter, shown as one of itself."""
+    here = SourceRef(
+        topic="the dead-letter topic", partition=record.partition, offset=record.offset
+    )
+    return Rejected(
+        source=here,
+        error_code="not_a_letter",
+        error_message=f"{error.error_count()} fields are not those of a dead letter",
+        raw=base64.b64encode(record.value or b"").decode(),
+    )
 
 
 def find_letter(kafka: KafkaSettings, number: str) -> DeadLetter:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from contracts.errors import StreamError
+from contracts.kafka import LETTER_BYTES
 from contracts.settings import Settings
 from inference.arrow_frames import ANSWER_DDL, SOURCE_COLUMNS
 from inference.assembly import make_features, make_tallies
@@ -128,6 +129,7 @@ def write_answers(
         .options(**kafka_options(settings.kafka))
         .option("kafka.compression.type", "lz4")
         .option("kafka.linger.ms", "2")
+        .option("kafka.max.request.size", str(LETTER_BYTES))
         .option("kafka.batch.size", "262144")
         .option("checkpointLocation", str(options.checkpoint))
     )

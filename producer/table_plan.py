@@ -107,7 +107,7 @@ def check_options(options: ImportOptions) -> None:
         raise DataError("--rate and --speed both set the pace", remedy="Give one of them")
     for name in ("rate", "speed", "limit", "last_days"):
         value = getattr(options, name)
-        if value is not None and value <= 0:
+        if value is not None and not 0 < value < float("inf"):
             raise DataError(f"--{name.replace('_', '-')} must be more than 0", value=value)
 
 

@@ -5,9 +5,9 @@ import os
 import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
-from dotenv import dotenv_values
-
+from contracts.env_files import read_env_file
 from stack.layout import HOST, Layout, checked_offset
 
 OFFSET = "FRAUD_PORT_OFFSET"
@@ -85,7 +85,7 @@ def addresses(layout: Layout) -> dict[str, str]:
 
 def redis_password(url: str) -> str:
     """The password inside a `redis://:password@host` address."""
-    return url.partition("//:")[2].rpartition("@")[0]
+    return unquote(urlsplit(url).password or "")
 
 
 def write_private(path: Path, text: str) -> None:
@@ -108,6 +108,4 @@ def _lines(values: Mapping[str, str]) -> str:
 
 
 def _read(path: Path) -> dict[str, str]:
-    if not path.exists():
-        return {}
-    return {name: value for name, value in dotenv_values(path).items() if value}
+    return read_env_file(path)

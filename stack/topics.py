@@ -7,7 +7,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from contracts.errors import StackError
-from contracts.kafka import client_config
+from contracts.kafka import LETTER_BYTES, client_config
 from contracts.settings import KafkaSettings
 from stack.waiting import NotReady
 
@@ -45,16 +45,16 @@ def topic_table(kafka: KafkaSettings) -> dict[str, dict[str, str]]:
         kafka.topic,
         kafka.outcomes_topic,
         kafka.labels_topic,
-        kafka.rejects_topic,
         kafka.alerts_topic,
         kafka.shadow_topic,
         kafka.truth_topic,
     )
     # The broker's own time is the time of decision.
     scores = {kafka.scores_topic: kept | {"message.timestamp.type": "LogAppendTime"}}
+    letters = {kafka.rejects_topic: kept | {"max.message.bytes": str(LETTER_BYTES)}}
     # Only the newest promise matters.
     frontiers = {kafka.frontiers_topic: {"cleanup.policy": "compact"}}
-    return {name: dict(kept) for name in names} | scores | frontiers
+    return {name: dict(kept) for name in names} | scores | letters | frontiers
 
 
 def _refuse_other_partitions(name: str, found: int, wanted: int) -> None:

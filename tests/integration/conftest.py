@@ -22,6 +22,7 @@ from stack.kafka_server import kafka as kafka_service
 from stack.layout import HOST, Layout
 from stack.servers import redis as redis_service
 from stack.service import Context
+from stack.topics import topic_table
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -51,7 +52,8 @@ def kafka_settings(kafka_broker: str) -> Settings:
     }
     kafka = settings.kafka.model_copy(update=topics)
     admin = AdminClient({"bootstrap.servers": kafka_broker})
-    wanted = [NewTopic(name, kafka.partitions, 1) for name in topics.values()]
+    table = topic_table(kafka)
+    wanted = [NewTopic(name, kafka.partitions, 1, config=table[name]) for name in table]
     for future in admin.create_topics(wanted).values():
         future.result(timeout=20)
     for name in topics.values():

@@ -97,7 +97,12 @@ def test_every_variable_sets_what_it_names(root: Path, variable: str) -> None:
 
 def _probe(root: Path, section: str, key: str) -> str:
     """A valid value that differs from the default."""
-    enums = {"security_protocol": "SASL_SSL", "sasl_mechanism": "SCRAM-SHA-512"}
+    enums = {
+        "security_protocol": "SSL",
+        "sasl_mechanism": "SCRAM-SHA-512",
+        "tracking_uri": "https://probe.example",
+        "url": "redis://probe.example:1" if section == "redis" else "https://probe.example",
+    }
     default = getattr(getattr(load(root), section), key)
     if key in enums:
         return enums[key]
@@ -166,7 +171,8 @@ def test_a_damaged_configuration_is_one_clear_error(root: Path, text: str) -> No
 
 def test_no_secret_shows_when_settings_are_printed(root: Path) -> None:
     """`repr` and `str` of the settings hide every secret."""
-    settings = load(root, **{name: f"hush-{name}" for name in SECRET_NAMES})
+    values = {name: f"hush-{name}" for name in SECRET_NAMES}
+    settings = load(root, **values | {"REDIS_URL": "redis://:hush@store:6379/0"})
     assert "hush" not in repr(settings)
     assert "hush" not in str(settings)
     assert settings.database.password.get_secret_value() == "hush-DB_PASSWORD"
@@ -199,3 +205,58 @@ def test_confluent_cloud_needs_only_settings(root: Path) -> None:
 def test_settings_are_a_key(root: Path) -> None:
     """A Spark worker keeps one scorer per settings, so equal settings must hash alike."""
     assert hash(load_settings(root, environ={})) == hash(load_settings(root, environ={}))
+
+
+SECRETS = "KAFKA_PASSWORD=hunter2\nDB_PASSWORD=hunter2\nREDIS_URL=redis://:hunter2@h:1\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("partitions: 4", "partitons: 4", "Did you mean partitions"),
+        ("\nworld:", "\nwrld:", "Did you mean world"),
+        ("  batch_size:", "  batchsize:", "learning.batch_size"),
+    ],
+)
+def test_a_misspelt_key_shows_no_secret(root: Path, old: str, new: str, says: str) -> None:
+    """Neither the section nor the settings around a wrong key are repeated in the message."""
+    (root / ".env").write_text(SECRETS)
+    change(root, old, new)
+    with pytest.raises(SettingsError, match=says) as refused:
+        load(root)
+    assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"this is not an assignment\n", "line 1 of .env"),
+        (b'DB_HOST=a\nKAFKA_BROKER="unclosed\n', "line 2 of .env"),
+        (b"DB_HOST=\xff\n", "cannot be read"),
+    ],
+)
+def test_an_env_file_that_cannot_be_understood_is_refused(
+    root: Path, content: bytes, says: str
+) -> None:
+    """Nothing is skipped in silence: the message names the file and the line."""
+    (root / ".env").write_bytes(content)
+    with pytest.raises(SettingsError, match=says):
+        load(root)
+
+
+@pytest.mark.parametrize(
+    ("variables", "says"),
+    [
+        ({"KAFKA_TOPIC": "fraud_scores"}, "a name of its own, not fraud_scores"),
+        ({"KAFKA_TOPIC": "a b"}, "KAFKA_TOPIC"),
+        ({"KAFKA_SECURITY_PROTOCOL": "SASL_SSL"}, "KAFKA_USERNAME and KAFKA_PASSWORD"),
+        ({"REDIS_URL": "redis:secret"}, "REDIS_URL"),
+        ({"MLFLOW_TRACKING_URI": "notaurl"}, "MLFLOW_TRACKING_URI"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(
+    root: Path, variables: dict[str, str], says: str
+) -> None:
+    """A feedback loop, a missing login or an address that is none is said before anything runs."""
+    with pytest.raises(SettingsError, match=says):
+        load(root, **variables)
