@@ -12,7 +12,6 @@ from contracts.errors import StackError
 from contracts.settings import AirflowSettings
 
 POLL_SECONDS = 1.0
-FINAL_STATES = frozenset({"success", "failed"})
 
 
 @dataclass(frozen=True, slots=True)

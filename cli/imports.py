@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from producer.table_plan import ImportOptions, ImportReport
 
 Table = Annotated[Path, typer.Argument(help="A .csv or .parquet file.", metavar="FILE")]
-MappingFile = Annotated[Path, typer.Option("--mapping", help="What its columns mean (YAML).")]
+MappingFile = Annotated[
+    Path, typer.Option("--mapping", help="What its columns mean (YAML).", dir_okay=False)
+]
 Since = Annotated[
     str | None, typer.Option(help="Leave out what is older (date or time, UTC).", metavar="DATE")
 ]

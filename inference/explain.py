@@ -151,10 +151,6 @@ def _because(reason: Reason, earlier: Vector) -> Because:
     )
 
 
-def _or_none(value: float) -> float | None:
-    return None if np.isnan(value) else value
-
-
 def encoded(values: Vector) -> bytes:
     """A feature vector in the bytes of a decision record."""
     return orjson.dumps(np.ascontiguousarray(values), option=orjson.OPT_SERIALIZE_NUMPY)

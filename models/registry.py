@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous_champion"
 BUNDLE_ARTIFACT = "bundle"
-_DATA_FOLDER = "data"
 
 
 def champion_version(settings: Settings) -> str | None:

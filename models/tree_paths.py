@@ -25,9 +25,9 @@ Places = NDArray[np.uint32]
 
 BLOCK_ROWS = 64
 PROBES = 256
+"""Rows on which a loaded model must agree with its library."""
 LARGEST = 1e300
 """LightGBM's infinity: it takes larger values for this one, and parts missing values here."""
-"""Rows on which a loaded model must agree with its library."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,11 +43,6 @@ def concatenate(parts: list[Purchases]) -> Purchases:
     return Purchases(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
-def in_time_order(purchases: Purchases) -> Purchases:
-    """Sorted by event time; equal times by account, so that the order is fixed."""
-    return purchases.take(np.lexsort((purchases.account, purchases.event_us)))
-
-
 @dataclass(frozen=True, slots=True)
 class Day:
     """One world day in time order: row i is number i of the day; `generation` tells which of its

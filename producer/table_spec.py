@@ -14,7 +14,6 @@ from contracts.errors import DataError
 
 Name = Annotated[str, Field(min_length=1)]
 OPTIONAL_TEXTS = ("merchant_category", "currency", "country", "channel", "device_id", "ip_prefix")
-OPTIONAL_NUMBERS = ("utc_offset_minutes", "latitude", "longitude")
 
 
 class Part(BaseModel):

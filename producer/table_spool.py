@@ -1,7 +1,7 @@
 """First half of an import: the file mapped, refused rows written out, the rest sorted on disk."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -59,7 +59,11 @@ def fill_spool(
         DataError: the file cannot be read, no row of it is a transaction, or the disk is full.
     """
     spool = Spool(SortedRuns(folder, "event_time"), SortedRuns(folder, "label_time"))
-    with _as_data_error(folder), rejects.open("wb") as refused:
+    # Beside the rejects of an earlier run, which stay until this table has been read.
+    partial = rejects.with_name(f"{rejects.name}.partial")
+    with _as_data_error(folder), ExitStack() as cleanup:
+        cleanup.callback(partial.unlink, missing_ok=True)
+        refused = cleanup.enter_context(partial.open("wb"))
         for batch in map_file(file, mapping, limit=limit):
             spool.add(batch.table)
             spool.rows_read += batch.rows
@@ -68,6 +72,8 @@ def fill_spool(
             if batch.rejected and not spool.first_reason:
                 spool.first_reason = batch.rejected[0].message
             on_rows(spool.rows_read)
+        refused.close()
+        partial.replace(rejects)
         _refuse_empty(spool, file, rejects)
     return spool
 

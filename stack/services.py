@@ -1,5 +1,6 @@
 """The table of services, in dependency order."""
 
+import re
 from dataclasses import replace
 
 from stack.airflow import airflow_services
@@ -31,7 +32,7 @@ def _marked(context: Context, service: Service) -> Service:
         "mlflow": settings.mlflow.tracking_uri,
     }[service.name]
     ours = f"{HOST}:{context.layout.port(service.listeners[0])}"
-    if ours in address.replace("localhost", HOST):
+    if ours in re.split("[,/]", address.replace("localhost", HOST)):
         return service
     return replace(service, is_remote=True, url=address, listeners=(), needs=())
 

@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from contracts.errors import StackError
 from stack.health import Check, checks
 from stack.processes import memory_bytes
 from stack.service import Context, Service
@@ -53,6 +54,6 @@ def _status(service: Service, process: ProcessInfo | None, gate: Check | None) -
 def _problem(gate: Check) -> str:
     try:
         gate()
-    except NotReady as answer:
+    except (NotReady, StackError) as answer:
         return str(answer)
     return ""
