@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.integration  # a process for each fault, all of them busy
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 CHECK = """
 import numpy as np
