@@ -24,7 +24,7 @@ demo: install ## The whole loop: start, backfill, train in Airflow, promote, str
 test: install ## Lint, types, unit, integration and end-to-end tests
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory unit
-	@$(BIN)/pytest tests/integration tests/e2e $(ARGS)
+	@$(BIN)/pytest tests/e2e tests/integration $(ARGS)
 
 unit: install ## Unit tests alone, a process per core
 	@$(BIN)/pytest tests/unit -n auto $(ARGS)

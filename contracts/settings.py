@@ -192,7 +192,7 @@ class ConditionSettings(Section):
     @model_validator(mode="after")
     def _asks_for_what_its_field_has(self) -> Self:
         of_numbers, of_words = {"at_least", "below"}, {"one_of", "none_of"}
-        asked = self.model_fields_set - {"field"}
+        asked = {name for name in of_numbers | of_words if getattr(self, name) is not None}
         if not asked:
             raise ValueError("give at_least, below, one_of or none_of")
         if wrong := asked - (of_numbers if self.field == "amount_minor" else of_words):

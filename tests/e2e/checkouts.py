@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from contracts.settings import VARIABLES
 from stack.airflow import COMPONENTS
 from stack.bring_up import open_context
 from stack.layout import BASE_PORTS, Layout
@@ -44,7 +45,9 @@ class Checkout:
     def environment(self) -> dict[str, str]:
         """The environment of a shell in it."""
         offset = str(self.offset)
-        return {**os.environ, "FRAUD_HOME": str(self.root), "FRAUD_PORT_OFFSET": offset}
+        # A library that a test used before may have left an address behind, as MLflow does.
+        outside = {name: value for name, value in os.environ.items() if name not in VARIABLES}
+        return {**outside, "FRAUD_HOME": str(self.root), "FRAUD_PORT_OFFSET": offset}
 
     def fraud(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run the command in it."""

@@ -202,6 +202,12 @@ def test_confluent_cloud_needs_only_settings(root: Path) -> None:
     assert (config["sasl.username"], config["sasl.password"]) == ("key", "hush")
 
 
+def test_settings_survive_their_own_json(root: Path) -> None:
+    """A program hands them to another as JSON; what was left out is not asked for there."""
+    settings = load(root)
+    assert Settings.model_validate_json(settings.model_dump_json()).fallback == settings.fallback
+
+
 def test_settings_are_a_key(root: Path) -> None:
     """A Spark worker keeps one scorer per settings, so equal settings must hash alike."""
     assert hash(load_settings(root, environ={})) == hash(load_settings(root, environ={}))
