@@ -143,7 +143,10 @@ def _is_free(port: int) -> bool:
 def _make_topics(kafka: KafkaSettings, seconds: float = 120.0) -> None:
     """Create the topics as soon as the broker answers."""
     admin = AdminClient({"bootstrap.servers": kafka.broker, "log_level": 0})
-    names = (kafka.topic, kafka.labels_topic, kafka.truth_topic, CEILING_TOPIC)
+    names = (
+        *(kafka.topic, kafka.labels_topic, kafka.truth_topic, kafka.frontiers_topic),
+        CEILING_TOPIC,
+    )
     deadline = time.monotonic() + seconds
     while True:
         try:
