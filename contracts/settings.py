@@ -12,22 +12,18 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from contracts.env_files import read_env_file
 from contracts.errors import SettingsError
+from contracts.rule_settings import FallbackSettings
+from contracts.section import Section
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Minor = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[int, Field(gt=0)]
-
-
-class Section(BaseModel):
-    """A frozen part of the settings; unknown keys are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 TopicName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
@@ -172,48 +168,6 @@ class PolicySettings(Section):
     fraud_threshold: Share | None
     control_rate: Share
     control_amount_cap_minor: Minor
-
-
-RuleField = Literal["amount_minor", "country", "merchant_category", "currency", "channel"]
-
-
-class ConditionSettings(Section):
-    """What one field must be: numbers by `at_least` and `below`, words by `one_of` and `none_of`.
-
-    A condition with several parts asks for all of them; one without any is refused.
-    """
-
-    field: RuleField
-    at_least: int | None = None
-    below: int | None = None
-    one_of: tuple[str, ...] | None = None
-    none_of: tuple[str, ...] | None = None
-
-    @model_validator(mode="after")
-    def _asks_for_what_its_field_has(self) -> Self:
-        of_numbers, of_words = {"at_least", "below"}, {"one_of", "none_of"}
-        asked = {name for name in of_numbers | of_words if getattr(self, name) is not None}
-        if not asked:
-            raise ValueError("give at_least, below, one_of or none_of")
-        if wrong := asked - (of_numbers if self.field == "amount_minor" else of_words):
-            raise ValueError(f"{self.field} cannot be asked for {', '.join(sorted(wrong))}")
-        return self
-
-
-class RuleSettings(Section):
-    """Decide so `when` all of its conditions hold; `with_model`: also beside a model."""
-
-    code: str
-    decision: Literal["review", "decline"]
-    when: Annotated[tuple[ConditionSettings, ...], Field(min_length=1)]
-    with_model: bool = False
-
-
-class FallbackSettings(Section):
-    """Rules on the event alone, for when no model or store is usable; some also beside a model."""
-
-    version: str
-    rules: tuple[RuleSettings, ...]
 
 
 class WorldSettings(Section):

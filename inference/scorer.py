@@ -17,7 +17,8 @@ import pyarrow as pa
 from contracts.columns import ParsedTransactions, parse_transactions, with_source
 from contracts.errors import BrokerError, StateError, StoreError, TilesError
 from contracts.messages import Tier
-from contracts.settings import FallbackSettings, KafkaSettings
+from contracts.rule_settings import FallbackSettings
+from contracts.settings import KafkaSettings
 from features.definition import FEATURE_SET, FeatureSet
 from features.engine import FeatureMatrix
 from features.partitioning import partitions_of

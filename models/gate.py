@@ -7,7 +7,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from contracts.settings import FallbackSettings, PolicySettings
+from contracts.rule_settings import FallbackSettings
+from contracts.settings import PolicySettings
 from models.bundle import Bundle
 from models.evaluation import replicate_weights
 from models.metrics import average_precision, rank, saved_minor

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from contracts.settings import ConditionSettings, FallbackSettings, RuleSettings
+from contracts.rule_settings import ConditionSettings, FallbackSettings, RuleSettings
 from models.policy import DECLINE, REVIEW
 
 Columns = Mapping[str, pa.Array | pa.ChunkedArray]

@@ -5,7 +5,7 @@ from inference_fakes import FakeModel, source, transaction
 
 from contracts.columns import EVENT_SCHEMA
 from contracts.messages import Decision
-from contracts.settings import FallbackSettings
+from contracts.rule_settings import FallbackSettings
 from features.partitioning import partitions_of
 from features.serving import FeatureServer
 from features.store import MemoryStateStore

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from contracts.columns import TRANSACTION_SCHEMA
 from contracts.errors import SettingsError
-from contracts.settings import FallbackSettings
+from contracts.rule_settings import FallbackSettings
 from features.catalogue import CARD_FEATURES
 from features.definition import FEATURE_SET
 from inference.arrow_frames import ANSWER_SCHEMA, answer_rows, header_values

@@ -11,7 +11,7 @@ from inference_fakes import SIZE, FakeModel, source, transaction
 from contracts.columns import EVENT_SCHEMA
 from contracts.errors import StoreError
 from contracts.messages import Decision, Rejected, ShadowScore
-from contracts.settings import FallbackSettings
+from contracts.rule_settings import FallbackSettings
 from features.definition import FEATURE_SET
 from features.engine import FeatureMatrix, replay
 from features.serving import FeatureServer
