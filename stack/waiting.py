@@ -7,7 +7,7 @@ from contracts.errors import StackError
 
 POLL_SECONDS = 0.2
 SLOWEST_POLL_SECONDS = 1.0
-"""Ten services asked five times a second would cost a third of a core while they start."""
+"""Asking ten services five times a second takes processor time that they need to start."""
 POLL_GROWTH = 1.3
 
 
