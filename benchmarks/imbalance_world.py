@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 
 from contracts.columns import SOURCE_SCHEMA, parse_transactions, with_source
 from contracts.settings import KafkaSettings, Settings
+from contracts.wire import DECISION_SCHEMA, LABELS, OUTCOME_SCHEMA, parse_records
 from models.build import Records
 from models.offline import offline_records
-from models.wire import DECISION_SCHEMA, LABELS, OUTCOME_SCHEMA, parse_records
 from producer.records import Record, Writer
 from producer.spec import WorldSpec
 from producer.table_mapping import read_events

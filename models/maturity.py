@@ -6,9 +6,9 @@ from typing import Any
 
 from contracts.kafka import OffsetRange, full_ranges, read_range
 from contracts.settings import KafkaSettings, Settings
+from contracts.wire import LABELS, parse_records
 from models.folds import DAY_US
 from models.registry import champion_version, load_bundle
-from models.wire import LABELS, parse_records
 
 
 @dataclass(frozen=True, slots=True)

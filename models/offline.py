@@ -12,6 +12,7 @@ import pyarrow as pa
 from contracts.columns import EVENT_SCHEMA, SOURCE_SCHEMA
 from contracts.errors import TrainingError
 from contracts.settings import Settings
+from contracts.wire import DECISION_SCHEMA, LABEL_SCHEMA, OUTCOME_SCHEMA
 from models.arms import Arm
 from models.build import FeaturePlan, Records, assemble
 from models.evaluation import Figure
@@ -23,7 +24,6 @@ from models.reporting import assess
 from models.selection import fit_decider
 from models.table import TableSource, TrainingTable
 from models.trainers import Sample
-from models.wire import DECISION_SCHEMA, LABEL_SCHEMA, OUTCOME_SCHEMA
 
 Say = Callable[[str], None]
 HEADLINES = ("ap", "auc", "cp100", "brier", "ece")

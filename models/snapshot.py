@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from contracts.columns import EVENT_SCHEMA, SOURCE_SCHEMA, parse_transactions, with_source
 from contracts.kafka import OffsetRange, RawRecord, full_ranges, read_range
 from contracts.settings import KafkaSettings, Settings
+from contracts.wire import DECISIONS, LABELS, OUTCOMES, WireFormat, parse_records
 from models.objects import Objects, open_objects, read_object
 from models.refusals import Refused, send_refused
 from models.snapshot_files import read_part, write_part
 from models.snapshot_manifest import SnapshotManifest, content_hash, manifest_from, part_from
-from models.wire import DECISIONS, LABELS, OUTCOMES, WireFormat, parse_records
 
 Progress = Callable[[str, int, int], None]
 """Called with the topic, the records read so far and how many there are."""

@@ -6,8 +6,8 @@ import pytest
 from numpy.typing import NDArray
 
 from contracts.columns import EVENT_SCHEMA, SOURCE_SCHEMA
+from contracts.wire import DECISION_SCHEMA, LABEL_SCHEMA, OUTCOME_SCHEMA
 from models.labels import UNKNOWN, LabelLog, Treatment, knowledge_at, match_labels, read_treatment
-from models.wire import DECISION_SCHEMA, LABEL_SCHEMA, OUTCOME_SCHEMA
 
 DAY = 86_400_000_000
 T0 = 1_767_225_600_000_000
