@@ -17,6 +17,7 @@ COMPONENTS: Mapping[str, tuple[str, ...]] = {
     "airflow-triggerer": ("triggerer", "--skip-serve-logs"),
 }
 """Service to `airflow` arguments."""
+EXECUTOR = "plugins.preloaded_executor.PreloadedLocalExecutor"
 
 
 def airflow_services(context: Context) -> tuple[Service, ...]:
@@ -92,7 +93,7 @@ def _core(context: Context) -> dict[str, str]:
     return {
         "dags_folder": str(layout.root / "dags"),
         "plugins_folder": str(layout.root / "plugins"),
-        "executor": "LocalExecutor",
+        "executor": EXECUTOR,
         "parallelism": "4",
         "load_examples": "False",
         "dags_are_paused_at_creation": "False",

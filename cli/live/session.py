@@ -1,7 +1,7 @@
 """The demo: start, backfill, train in Airflow, promote, stream, show; then check and stop."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -117,9 +117,9 @@ class Demo:
                 remedy=f"Read the gate's report in MLflow, {settings.mlflow.tracking_uri}",
             )
 
-    def _stream(self, settings: Settings) -> None:
+    def _stream(self, settings: Settings, watch: Callable[[], None]) -> None:
         with self._phases.phase("stream", 25) as phase, AirflowClient(settings.airflow) as airflow:
-            _run_dag(airflow, STREAM_DAG, {"action": "start"}, phase)
+            _run_dag(airflow, STREAM_DAG, {"action": "start"}, phase, watch)
             phase.update(
                 f"decisions by v{self.summary.champion} go to {settings.kafka.scores_topic}"
             )
@@ -127,11 +127,11 @@ class Demo:
     def _show(self, settings: Settings) -> None:
         since_ms = int(time.time() * 1000)
         self._source.go_live(settings)
-        self._stream(settings)
-        self._console.print(doors(settings))
         tally = Tally(self._source.maturity_days)
         feed = Feed(settings.kafka, tally, since_ms=since_ms)
         try:
+            self._stream(settings, lambda: self._look(feed, tally))
+            self._console.print(doors(settings))
             self._watch(settings, feed, tally)
             self._conclude(settings, feed, tally)
         finally:
@@ -144,8 +144,7 @@ class Demo:
         try:
             with view, Keys() as keys:
                 while time.monotonic() < deadline:
-                    feed.poll()
-                    self._note_first_decision(tally)
+                    self._look(feed, tally)
                     if keys.pressed() == "p":
                         challenge.press()
                     if challenge.saw(tally.last_version):
@@ -160,7 +159,9 @@ class Demo:
         seconds = self._options.seconds
         return "Ctrl-C checks and stops" if seconds is None else f"ends after {seconds:.0f} s"
 
-    def _note_first_decision(self, tally: Tally) -> None:
+    def _look(self, feed: Feed, tally: Tally) -> None:
+        """Take in what has arrived, and tell of the first decision as soon as it is there."""
+        feed.poll()
         if self.summary.first_decision_seconds is None and tally.tiers["model"]:
             self.summary.first_decision_seconds = round(time.monotonic() - self._started, 1)
             self._console.print(
@@ -256,11 +257,18 @@ def _line(tally: Tally, lag: int) -> str:
     )
 
 
-def _run_dag(airflow: AirflowClient, dag: str, conf: Mapping[str, Any], phase: Phase) -> str:
+def _run_dag(
+    airflow: AirflowClient,
+    dag: str,
+    conf: Mapping[str, Any],
+    phase: Phase,
+    meanwhile: Callable[[], None] = lambda: None,
+) -> str:
     phase.update(f"triggering {dag}")
     run_id = airflow.trigger(dag, conf)
     for state in airflow.follow(dag, run_id, timeout_seconds=DAG_SECONDS):
         phase.update(_tasks(state))
+        meanwhile()
     return run_id
 
 
