@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 ARGS ?=
+# Without compiled modules every process of the stack and of the tests would compile them again.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help install demo test unit chaos lint up down status clean
 
