@@ -124,8 +124,11 @@ class SourceRef(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     topic: str
-    partition: Annotated[int, Field(ge=0)]
-    offset: Annotated[int, Field(ge=0)]
+    partition: Annotated[int, Field(ge=0, lt=2**31)]
+    offset: Annotated[int, Field(ge=0, lt=2**63)]
+
+
+ReasonMethod = Literal["path", "tree_shap", "rule"]
 
 
 class Reason(BaseModel):
@@ -137,7 +140,7 @@ class Reason(BaseModel):
     contribution: float
     feature: str
     value: float | None
-    method: Literal["path", "tree_shap", "rule"]
+    method: ReasonMethod
 
 
 class Decision(Message):

@@ -1,19 +1,20 @@
 """Labels, outcomes and decisions in columns: bulk parsing of JSON records, bad rows explained.
 
-Arrow reads a whole batch; when it cannot, or a required field is missing, each record of the batch
-goes through its message class, which alone refuses.
+Arrow reads a batch whole and `contracts.wire_checks` vouches for rows; the others go one by one
+through their message class, which alone refuses. So a record's neighbours never matter.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.json as pa_json
 from pydantic import ValidationError
 
-from contracts.columns import BadRow
+from contracts.columns import FEW_RECORDS, BadRow
 from contracts.messages import Decision, Label, Message, Outcome
+from contracts.wire_checks import vouched
 
 LABEL_SCHEMA = pa.schema(
     [
@@ -59,18 +60,40 @@ DECISION_SCHEMA = pa.schema(
 )
 
 
+_VERSION = pa.field("schema_version", pa.int64())
+_REASON = pa.struct(
+    [
+        pa.field("code", pa.string()),
+        pa.field("contribution", pa.float64()),
+        pa.field("feature", pa.string()),
+        pa.field("value", pa.float64()),
+        pa.field("method", pa.string()),
+    ]
+)
+_REST_OF_DECISION = (
+    _VERSION,
+    pa.field("amount_minor", pa.int64()),
+    pa.field("reasons", pa.list_(_REASON)),
+    pa.field("expected_loss_minor", pa.int64()),
+    pa.field("feature_set", pa.string()),
+    pa.field("policy_version", pa.string()),
+    pa.field("is_late", pa.bool_()),
+    pa.field("features", pa.list_(pa.float64())),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class WireFormat:
-    """A message class, the columns kept of it, and those that may be null."""
+    """A message class, the columns kept of it, and the fields that are only checked."""
 
     message: type[Message]
     schema: pa.Schema
-    nullable: tuple[str, ...] = ()
+    others: tuple[pa.Field, ...] = (_VERSION,)
 
 
 LABELS = WireFormat(Label, LABEL_SCHEMA)
 OUTCOMES = WireFormat(Outcome, OUTCOME_SCHEMA)
-DECISIONS = WireFormat(Decision, DECISION_SCHEMA, nullable=("score",))
+DECISIONS = WireFormat(Decision, DECISION_SCHEMA, _REST_OF_DECISION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,43 +106,86 @@ class ParsedRecords:
 
 
 def parse_records(values: Sequence[bytes | None], wire: WireFormat) -> ParsedRecords:
-    """Read JSON records of one message class; every input is either a row or bad."""
-    table = _read_all(values, wire)
-    if table is not None:
-        return ParsedRecords(table, list(range(len(values))), ())
-    return _read_each(values, wire)
+    """Read JSON records of one message class; every input is either a row or bad, in order."""
+    lines = {row: value for row, value in enumerate(values) if _is_line(value)}
+    odd = [row for row in range(len(values)) if row not in lines]
+    parts = [*_read_lines(values, list(lines), wire), _read_each(values, odd, wire)]
+    parts = [part for part in parts if part.index or part.bad] or parts
+    return parts[0] if len(parts) == 1 else _merged(parts)
 
 
-def _read_all(values: Sequence[bytes | None], wire: WireFormat) -> pa.Table | None:
-    if not values or any(value is None or b"\n" in value for value in values):
-        return None
-    joined = b"\n".join(value for value in values if value is not None)
+def _is_line(value: bytes | None) -> bool:
+    """Whether Arrow's reader, which sees records only as lines, can tell where this one ends.
+
+    Between a closing and an opening brace stands a comma, or a record ends; so n rows from n such
+    lines are one row each.
+    """
+    return (
+        value is not None
+        and value[:1] == b"{"
+        and value[-1:] == b"}"
+        and b"\n" not in value
+        and b"\\u0000" not in value
+    )
+
+
+def _read_lines(
+    values: Sequence[bytes | None], rows: list[int], wire: WireFormat
+) -> Iterator[ParsedRecords]:
+    """Read rows in bulk; where that fails, halve, so that few rows are read one by one."""
+    if len(rows) <= FEW_RECORDS:
+        yield _read_each(values, rows, wire)
+        return
+    records = [values[row] or b"" for row in rows]
+    table = _read_table(records, wire)
+    if table is None:
+        middle = len(rows) // 2
+        yield from _read_lines(values, rows[:middle], wire)
+        yield from _read_lines(values, rows[middle:], wire)
+        return
+    valid = vouched(table, records)
+    index = np.asarray(rows)
+    kept = table.select(wire.schema.names).filter(pa.array(valid))
+    yield ParsedRecords(kept, index[valid].tolist(), ())
+    yield _read_each(values, index[~valid].tolist(), wire)
+
+
+def _read_table(records: Sequence[bytes], wire: WireFormat) -> pa.Table | None:
+    """All records at once, or None when some is not JSON with the fields' types and no others."""
+    joined = b"\n".join(records)
     try:
+        joined.decode()
         table = pa_json.read_json(
             pa.BufferReader(joined),
             read_options=pa_json.ReadOptions(use_threads=False, block_size=len(joined) + 1),
             parse_options=pa_json.ParseOptions(
-                explicit_schema=wire.schema, unexpected_field_behavior="ignore"
+                explicit_schema=pa.schema([*wire.schema, *wire.others]),
+                unexpected_field_behavior="error",
             ),
         )
-    except pa.ArrowInvalid:
+    except (pa.ArrowInvalid, UnicodeDecodeError):
         return None
-    complete = len(table) == len(values) and _has_required(table, wire)
-    return table.select(wire.schema.names) if complete else None
+    return table if len(table) == len(records) else None
 
 
-def _has_required(table: pa.Table, wire: WireFormat) -> bool:
-    required = [name for name in wire.schema.names if name not in wire.nullable]
-    return all(pc.all(pc.is_valid(table[name])).as_py() for name in required)
+def _merged(parts: Sequence[ParsedRecords]) -> ParsedRecords:
+    """Parts of one input, put back into its order."""
+    index = np.concatenate([np.asarray(part.index, dtype=np.int64) for part in parts])
+    order = np.argsort(index)
+    table = pa.concat_tables([part.table for part in parts]).take(pa.array(order))
+    bad = sorted((row for part in parts for row in part.bad), key=lambda row: row.index)
+    return ParsedRecords(table.combine_chunks(), index[order].tolist(), tuple(bad))
 
 
-def _read_each(values: Sequence[bytes | None], wire: WireFormat) -> ParsedRecords:
+def _read_each(
+    values: Sequence[bytes | None], positions: Sequence[int], wire: WireFormat
+) -> ParsedRecords:
     rows: list[dict[str, object]] = []
     index: list[int] = []
     bad: list[BadRow] = []
-    for position, value in enumerate(values):
+    for position in positions:
         try:
-            message = wire.message.model_validate_json(value or b"")
+            message = wire.message.model_validate_json(values[position] or b"")
         except ValidationError as error:
             first = error.errors(include_url=False, include_context=False, include_input=False)[0]
             place = ".".join(map(str, first["loc"]))
