@@ -60,7 +60,7 @@ def replay(
 ) -> None:
     """Compute the features of every transaction in Kafka, or in a snapshot.
 
-    A second run writes only what is left.
+    A second run writes only what is left, and what the topic has got since.
     """
     from rich.progress import Progress
 

@@ -1,6 +1,7 @@
 """Where a feature server reads the past from: records of one partition, as events."""
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 import numpy as np
@@ -11,6 +12,7 @@ from contracts.kafka import OffsetRange, RawRecord, full_ranges, read_range
 from contracts.settings import KafkaSettings
 
 BATCH_RECORDS = 100_000
+"""A table ends where the offset is a multiple of it, so that two reads cut alike."""
 
 
 class History(Protocol):
@@ -20,7 +22,10 @@ class History(Protocol):
         """The first offset that is still there."""
 
     def read(self, partition: int, start: int, end: int) -> Iterator[pa.Table]:
-        """Events with start <= offset < end in offset order, unreadable records left out."""
+        """Events with start <= offset < end in offset order, unreadable records left out.
+
+        No table is empty; where nothing can be read there is none.
+        """
 
 
 class KafkaHistory:
@@ -37,14 +42,18 @@ class KafkaHistory:
     def read(self, partition: int, start: int, end: int) -> Iterator[pa.Table]:
         """See `History`."""
         span = OffsetRange(self._kafka.topic, partition, start, end)
-        held: list[RawRecord] = []
-        for records in read_range(self._kafka, span, batch_size=BATCH_RECORDS):
-            held += records
-            if len(held) >= BATCH_RECORDS:
-                yield events_of(held)
-                held = []
-        if held:
-            yield events_of(held)
+        yield from tables_of(read_range(self._kafka, span, batch_size=BATCH_RECORDS))
+
+
+def tables_of(
+    batches: Iterable[list[RawRecord]], table_records: int = BATCH_RECORDS
+) -> Iterator[pa.Table]:
+    """The events of one partition's records; the tables do not depend on how the batches fell."""
+    records = itertools.chain.from_iterable(batches)
+    for _, group in itertools.groupby(records, lambda record: record.offset // table_records):
+        events = events_of(list(group))
+        if len(events):
+            yield events
 
 
 class HeldHistory:

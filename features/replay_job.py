@@ -5,8 +5,10 @@ tables of a fixed number of records and folded with its state in memory, so a pr
 table, the compact states of one partition's cards, and the tiles. Each table
 becomes one file, named by its offsets and written in one step; a file that is there is not written
 again, so a job that was cut short goes on where it stopped (what it folds again costs seconds).
+A topic that has grown fills up its last table: the file that held its beginning is replaced.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from contracts.errors import DataError
 from contracts.kafka import OffsetRange
 from contracts.settings import KafkaSettings
 from features.definition import FEATURE_SET
@@ -30,6 +33,7 @@ from features.tile_store import TileStore
 
 Progress = Callable[[int], None]
 KEYS = ("partition", "offset", "card_id", "transaction_id", "event_time", "amount_minor")
+_FILE = re.compile(r"(\d{4,})-(\d{12,})-(\d{12,})\.parquet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,9 @@ def replay_topic(
 
     Raises:
         BrokerError: Kafka does not answer, or retention deleted part of a span.
+        DataError: the folder holds features of another definition.
     """
+    refuse_foreign(folder)
     total = 0
     tiles, _ = refold(WholeTopics(kafka), 0)
     with ProcessPoolExecutor(max_workers=workers) as pool:
@@ -75,7 +81,12 @@ def replay_topic(
 def replay_tables(
     events: pa.Table, labels: pa.Table, folder: Path, progress: Progress | None = None
 ) -> int:
-    """The same for the whole partitions of a snapshot's tables, one after the other."""
+    """The same for the whole partitions of a snapshot's tables, one after the other.
+
+    Raises:
+        DataError: the folder holds features of another definition.
+    """
+    refuse_foreign(folder)
     tiles, history, total = folded(events, labels), HeldHistory(events), 0
     partitions, offsets = events["partition"].to_numpy(), events["offset"].to_numpy()
     for number in np.unique(partitions).tolist():
@@ -101,12 +112,45 @@ def replay_partition(history: History, span: OffsetRange, folder: Path, tiles: T
         served = server.serve(events, partition=span.partition, committed_offset=after)
         first = events["offset"][0].as_py()
         path = folder / f"{span.partition:04d}-{first:012d}-{after:012d}.parquet"
+        for other in _overlapping(folder, span.partition, first, after):
+            if other != path:
+                other.unlink()
         if not path.exists():
             unfinished = path.with_suffix(".unfinished")
             pq.write_table(table_of(events, served), unfinished)
             unfinished.replace(path)
         total += len(events)
     return total
+
+
+def refuse_foreign(folder: Path) -> None:
+    """DataError when a file in `folder` was made by another feature definition than this code's."""
+    for path, *_ in _files(folder):
+        made_by = (pq.read_schema(path).metadata or {}).get(b"feature_set", b"").decode()
+        if made_by != FEATURE_SET.hash:
+            raise DataError(
+                f"{path} holds features of the definition {made_by or 'unknown'}, not of this "
+                f"code's {FEATURE_SET.hash}",
+                remedy="Name an empty folder, or delete those files",
+            )
+
+
+def _files(folder: Path) -> Iterator[tuple[Path, int, int, int]]:
+    """The job's files with partition, first offset and the offset after the last."""
+    for path in sorted(folder.glob("*.parquet")):
+        named = _FILE.fullmatch(path.name)
+        if named is not None:
+            number, first, after = map(int, named.groups())
+            yield path, number, first, after
+
+
+def _overlapping(folder: Path, partition: int, first: int, after: int) -> list[Path]:
+    """Files of a partition that hold some of the offsets from `first` to before `after`."""
+    return [
+        path
+        for path, number, start, end in _files(folder)
+        if number == partition and start < after and first < end
+    ]
 
 
 def table_of(events: pa.Table, served: FeatureMatrix) -> pa.Table:

@@ -8,10 +8,14 @@ import pyarrow.parquet as pq
 import pytest
 from feature_stream import TableHistory
 from feature_world import World, make_events, make_labels
+from features_records import RecordHistory, record_of
 
+from contracts.columns import EVENT_SCHEMA
+from contracts.errors import DataError
 from contracts.kafka import OffsetRange
 from features.definition import FEATURE_SET
 from features.engine import replay
+from features.history import BATCH_RECORDS
 from features.replay_job import replay_partition, replay_tables
 from features.tile_history import folded
 
@@ -60,3 +64,48 @@ def test_a_snapshots_tables_give_what_one_call_gives(tmp_path: Path) -> None:
     values = np.column_stack([written[name].to_numpy() for name in FEATURE_SET.names])
     assert np.array_equal(values, truth, equal_nan=True)
     assert values[:, FEATURE_SET.names.index("merchant_frauds_30d")].max() > 1
+
+
+def test_a_grown_topic_replaces_the_file_that_it_fills_up(events: pa.Table, tmp_path: Path) -> None:
+    """After the topic has grown, each event is in the files once, with the features of one call."""
+    for count in (500, 650, len(events)):
+        history = TableHistory(events.slice(0, count))
+        span = OffsetRange("transactions", 0, 0, count)
+        replay_partition(history, span, tmp_path, folded(events))
+        written = pa.concat_tables(pq.read_table(path) for path in sorted(tmp_path.iterdir()))
+        assert written["offset"].to_pylist() == list(range(count))
+    values = np.column_stack([written[name].to_numpy() for name in FEATURE_SET.names])
+    assert np.array_equal(values, replay(events).values, equal_nan=True)
+
+
+def test_other_partitions_files_are_left_alone(events: pa.Table, tmp_path: Path) -> None:
+    """A partition's new files never push out those of another with the same offsets."""
+    other = tmp_path / f"0001-{0:012d}-{len(events):012d}.parquet"
+    other.write_bytes(b"")
+    span = OffsetRange("transactions", 0, 0, len(events))
+    replay_partition(TableHistory(events), span, tmp_path, folded(events))
+    assert other.exists()
+
+
+def test_a_folder_of_another_definition_is_refused(events: pa.Table, tmp_path: Path) -> None:
+    """Files of other features stop the job before it begins, and stay as they are."""
+    replay_tables(events, make_labels(events, 5), tmp_path)
+    path = sorted(tmp_path.iterdir())[0]
+    table = pq.read_table(path)
+    pq.write_table(table.replace_schema_metadata({"feature_set": "old"}), path)
+    before = path.read_bytes()
+    with pytest.raises(DataError, match="definition old"):
+        replay_tables(events, make_labels(events, 5), tmp_path)
+    assert path.read_bytes() == before
+
+
+def test_unreadable_records_alone_end_no_replay(events: pa.Table, tmp_path: Path) -> None:
+    """Where a whole table's records cannot be read there is no file, and the job goes on."""
+    some = events.slice(0, 5).to_pylist()
+    records = [record_of(row, row["offset"]) for row in some[:2]]
+    records += [record_of(None, BATCH_RECORDS + n) for n in range(3)]
+    records += [record_of(row, 2 * BATCH_RECORDS + n) for n, row in enumerate(some[2:])]
+    span = OffsetRange("transactions", 0, 0, 2 * BATCH_RECORDS + 3)
+    tiles = folded(EVENT_SCHEMA.empty_table())
+    assert replay_partition(RecordHistory(records), span, tmp_path, tiles) == 5
+    assert len(list(tmp_path.iterdir())) == 2
