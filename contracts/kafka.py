@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
@@ -168,7 +168,7 @@ def read_range(
     try:
         _refuse_expired(kafka, consumer, span)
         consumer.assign([TopicPartition(span.topic, span.partition, span.start)])
-        yield from _poll_until(consumer, span, batch_size, stall_seconds)
+        yield from poll_until(consumer, span, batch_size, stall_seconds)
     finally:
         consumer.close()
 
@@ -186,13 +186,21 @@ def _refuse_expired(kafka: KafkaSettings, consumer: Consumer, span: OffsetRange)
         )
 
 
-def _poll_until(
-    consumer: Consumer, span: OffsetRange, batch_size: int, stall_seconds: float
+class Polled(Protocol):
+    """What is needed of an assigned consumer."""
+
+    def consume(self, num_messages: int, timeout: float) -> list[Any]:
+        """Up to so many messages, among them those that say where the partition ends."""
+
+
+def poll_until(
+    consumer: Polled, span: OffsetRange, batch_size: int, stall_seconds: float
 ) -> Iterator[list[RawRecord]]:
+    """See `read_range`. A range may end in offsets without a record: markers, compacted records."""
     position = span.start
     idle_seconds = 0.0
     while position < span.end:
-        messages = consumer.consume(min(batch_size, span.end - position), timeout=0.5)
+        messages = consumer.consume(min(batch_size, span.end - position), 0.5)
         idle_seconds = 0.0 if messages else idle_seconds + 0.5
         if idle_seconds >= stall_seconds:
             raise BrokerError(
@@ -200,13 +208,18 @@ def _poll_until(
                 value=position,
                 remedy="Check the broker with `fraud status` and its log",
             )
-        records = [_record(m) for m in messages if _is_data(m) and (m.offset() or 0) < span.end]
-        at_end = any(m.error() is not None for m in messages)
-        position = records[-1].offset + 1 if records else position
+        data = [_record(m) for m in messages if _is_data(m)]
+        ends = [_place_of_end(m, span) for m in messages if m.error() is not None]
+        position = max([position, *ends, *(record.offset + 1 for record in data[-1:])])
+        records = [record for record in data if record.offset < span.end]
         if records:
             yield records
-        if at_end and position < span.end and not records:
-            return  # the tail of the range holds only transaction markers or compacted records
+
+
+def _place_of_end(message: Any, span: OffsetRange) -> int:
+    """How far the partition has been read; an end without an offset lies behind `span`."""
+    offset: int | None = message.offset()
+    return span.end if offset is None else offset
 
 
 def _is_data(message: Any) -> bool:
