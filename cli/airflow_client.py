@@ -74,7 +74,14 @@ class AirflowClient:
                 value=response.text[:300],
                 remedy="See `fraud logs airflow-api-server`",
             )
-        return response.json()
+        try:
+            return response.json()
+        except ValueError as error:
+            raise StackError(
+                "Airflow's address answers with something else than its API",
+                value=f"{self._airflow.url}{path}",
+                remedy="Is AIRFLOW_URL another server's, or a proxy's?",
+            ) from error
 
     def trigger(self, dag_id: str, conf: Mapping[str, Any], *, wait_seconds: float = 60.0) -> str:
         """Start a run and return its id; a DAG not parsed yet is waited for."""

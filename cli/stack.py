@@ -56,7 +56,8 @@ def down(
     from cli.root import checkout_root
     from contracts.errors import SettingsError
     from stack.bring_down import bring_down, bring_down_strays
-    from stack.bring_up import open_context, recorded_layout
+    from stack.bring_up import open_context
+    from stack.layout import Layout
 
     if wipe and not yes and sys.stdin.isatty():
         typer.confirm("Remove all data of this checkout's stack?", abort=True)
@@ -66,7 +67,7 @@ def down(
             bring_down(open_context(checkout_root()), wipe=wipe, say=spinner.update)
         except SettingsError as error:
             console.print(f"The settings are wrong, so processes are found by name: {error}")
-            bring_down_strays(recorded_layout(checkout_root()), wipe=wipe, say=spinner.update)
+            bring_down_strays(Layout(checkout_root()), wipe=wipe, say=spinner.update)
     console.print("The stack is down" + (" and its data is gone." if wipe else "."))
 
 
@@ -130,9 +131,10 @@ def airflow(context: typer.Context) -> None:
 
     from cli.root import checkout_root
     from stack.bring_up import open_context
-    from stack.shell import shell_environment
+    from stack.shell import refuse_unmade, shell_environment
 
     opened = open_context(checkout_root())
+    refuse_unmade(opened.layout)
     environment = {**os.environ, **shell_environment(opened)}
     os.execvpe("airflow", ["airflow", *context.args], environment)
 

@@ -27,6 +27,10 @@ Positive = Annotated[int, Field(gt=0)]
 
 
 TopicName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
+BucketName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
+JavaMemory = Annotated[str, Field(pattern=r"^[1-9][0-9]*[kmgtKMGT]$")]
+SparkMaster = Annotated[str, Field(pattern=r"^(local(\[[^\]]+\])?|yarn|(spark|k8s)://\S+)$")]
+Starting = Annotated[str, Field(pattern=r"^(latest|snapshot|champion|\{.*\})$")]
 HttpUrl = Annotated[str, Field(pattern=r"^https?://[^\s/]+")]
 
 
@@ -78,8 +82,8 @@ class DatabaseSettings(Section):
 class ObjectStoreSettings(Section):
     """Any S3 endpoint: MinIO, SeaweedFS or a cloud."""
 
-    host: str
-    bucket: str
+    host: HttpUrl
+    bucket: BucketName
     access_key: SecretStr = SecretStr("")
     secret_key: SecretStr = SecretStr("")
 
@@ -117,13 +121,13 @@ class SupervisorSettings(Section):
 class SparkSettings(Section):
     """Where and how large the streaming job runs."""
 
-    master: str
-    executor_memory: str
-    driver_memory: str
+    master: SparkMaster
+    executor_memory: JavaMemory
+    driver_memory: JavaMemory
     ui_port: Port
     trigger_seconds: Annotated[float, Field(ge=0)]
     max_offsets_per_trigger: Positive
-    starting: str
+    starting: Starting
 
 
 class ScoringSettings(Section):

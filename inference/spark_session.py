@@ -106,4 +106,10 @@ def _jaas(kafka: KafkaSettings) -> str:
         else "org.apache.kafka.common.security.scram.ScramLoginModule"
     )
     password = kafka.sasl_password.get_secret_value() if kafka.sasl_password else ""
-    return f'{module} required username="{kafka.sasl_username or ""}" password="{password}";'
+    user, secret = _quoted(kafka.sasl_username or ""), _quoted(password)
+    return f"{module} required username={user} password={secret};"
+
+
+def _quoted(text: str) -> str:
+    """A string as JAAS reads it, by java.io.StreamTokenizer's rules."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

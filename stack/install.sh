@@ -9,7 +9,7 @@ python="${1:?usage: stack/install.sh PYTHON VENV}"
 venv="${2:?usage: stack/install.sh PYTHON VENV}"
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 log="$root/logs/install.log"
-needed_gb=4
+needed_gb=6
 child=""
 
 fail() {

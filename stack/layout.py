@@ -27,6 +27,7 @@ BASE_PORTS: Mapping[str, int] = {
     "airflow": 3333,
     "supervisor": 9001,
     "spark-ui": 4040,
+    "stream-metrics": 4090,
 }
 """Listener to port, before the checkout's offset is added."""
 

@@ -3,7 +3,8 @@
 import os
 import shlex
 
-from stack.layout import environment_bin
+from contracts.errors import StackError
+from stack.layout import Layout, environment_bin
 from stack.service import Context
 
 
@@ -15,6 +16,19 @@ def shell_environment(context: Context) -> dict[str, str]:
         "MLFLOW_TRACKING_URI": context.settings.mlflow.tracking_uri,
         "PATH": f"{environment_bin()}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
     }
+
+
+def refuse_unmade(layout: Layout) -> None:
+    """Refuse before the first start: Airflow would make a configuration of its own.
+
+    Raises:
+        StackError: `fraud up` has never run here.
+    """
+    path = layout.airflow_home / "airflow.cfg"
+    if not path.exists():
+        raise StackError(
+            "Airflow is not configured yet", value=str(path), remedy="Run `fraud up` first"
+        )
 
 
 def shell_exports(context: Context) -> list[str]:

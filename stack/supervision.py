@@ -24,6 +24,7 @@ LOG_BYTES = "10MB"
 LOG_BACKUPS = "3"
 STARTING_SECONDS = 15.0
 ANSWER_SECONDS = 10.0
+NO_PROXY = ("NO_PROXY", "no_proxy")
 
 
 class UnreachableError(StackError):
@@ -174,7 +175,22 @@ def _program(layout: Layout, service: Service) -> dict[str, str]:
 
 
 def _environment(values: Mapping[str, str]) -> str:
-    return ",".join(f'{name}="{_escaped(value)}"' for name, value in values.items())
+    """Supervisor's list of variables, where a value ends at the quotation mark that opened it.
+
+    Raises:
+        StackError: a value holds both kinds of marks, which supervisor cannot read.
+    """
+    pairs = []
+    for name, value in values.items():
+        mark = "'" if '"' in value else '"'
+        if mark in value:
+            raise StackError(
+                "a setting holds both kinds of quotation marks and cannot be handed on",
+                value=name,
+                remedy="Choose another value",
+            )
+        pairs.append(f"{name}={mark}{_escaped(value)}{mark}")
+    return ",".join(pairs)
 
 
 def _escaped(text: str) -> str:
@@ -193,9 +209,14 @@ def child_environment(layout: Layout, environ: Mapping[str, str]) -> dict[str, s
         # Process titles must not overwrite the environment, by which `fraud down` finds strays.
         "SPT_NOENV": "1",
         "MALLOC_ARENA_MAX": "2",
-        "NO_PROXY": "127.0.0.1,localhost",
-        "no_proxy": "127.0.0.1,localhost",
+        **dict.fromkeys(NO_PROXY, _without_proxy(environ)),
     }
+
+
+def _without_proxy(environ: Mapping[str, str]) -> str:
+    """What the caller reaches without a proxy, and this machine itself."""
+    named = [host for name in NO_PROXY for host in environ.get(name, "").split(",") if host]
+    return ",".join(dict.fromkeys([*named, "127.0.0.1", "localhost"]))
 
 
 def launch(context: Context) -> None:

@@ -97,15 +97,20 @@ def test_every_variable_sets_what_it_names(root: Path, variable: str) -> None:
 
 def _probe(root: Path, section: str, key: str) -> str:
     """A valid value that differs from the default."""
-    enums = {
+    special = {
+        "host": "https://probe.example" if section == "object_store" else "probe.example",
+        "master": "spark://probe.example:7077",
+        "executor_memory": "375m",
+        "driver_memory": "375m",
+        "starting": "latest",
         "security_protocol": "SSL",
         "sasl_mechanism": "SCRAM-SHA-512",
         "tracking_uri": "https://probe.example",
         "url": "redis://probe.example:1" if section == "redis" else "https://probe.example",
     }
     default = getattr(getattr(load(root), section), key)
-    if key in enums:
-        return enums[key]
+    if key in special:
+        return special[key]
     if isinstance(default, float) or key == "fraud_threshold":
         return "0.375"
     return str(default + 1) if isinstance(default, int) else "probe-value"
@@ -148,7 +153,17 @@ def test_a_wrong_type_names_path_variable_and_value(root: Path) -> None:
         load(root, EPOCHS="many")
 
 
-@pytest.mark.parametrize(("name", "value"), [("SMOTE_RATIO", "0"), ("DB_PORT", "70000")])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SMOTE_RATIO", "0"),
+        ("DB_PORT", "70000"),
+        ("MINIO_BUCKET", "My Bucket"),
+        ("SPARK_MASTER", "locale[2]"),
+        ("SPARK_DRIVER_MEMORY", "700"),
+        ("STREAM_STARTING", "yesterday"),
+    ],
+)
 def test_a_value_out_of_range_is_refused(root: Path, name: str, value: str) -> None:
     """Bounds are checked when the settings are read, not when they are used."""
     with pytest.raises(SettingsError, match=name):

@@ -94,6 +94,8 @@ def test_a_rule_on_a_column_that_is_not_there_holds_nowhere() -> None:
         ([{"field": "country", "at_least": 3}], "country cannot be asked for at_least"),
         ([{"field": "country"}], "give at_least"),
         ([{"field": "colour", "one_of": ["red"]}], "amount_minor"),
+        ([{"field": "country", "one_of": []}], "at least 1"),
+        ([{"field": "amount_minor", "at_least": 5, "below": 5}], "nothing is at least 5"),
         ([], "at least 1"),
     ],
 )
@@ -101,6 +103,13 @@ def test_a_rule_that_means_nothing_is_refused(when: list[object], message: str) 
     """The message names what is wrong with the rule."""
     with pytest.raises(ValidationError, match=message):
         rule_tier({"code": "x", "decision": "review", "when": when})
+
+
+def test_two_rules_of_one_code_are_refused() -> None:
+    """A decision names the rule that made it, so each needs a code of its own."""
+    rule = {"code": "big", "decision": "review", "when": [{"field": "country", "one_of": ["DE"]}]}
+    with pytest.raises(ValidationError, match="a code of its own, not big"):
+        rule_tier(rule, rule)
 
 
 @settings(deadline=None)  # the first example may compile

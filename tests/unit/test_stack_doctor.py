@@ -8,6 +8,7 @@ import pytest
 
 from contracts.errors import StackError
 from stack.doctor import (
+    MINIMUM_FREE_DISK_GB,
     Finding,
     disk_finding,
     java_finding,
@@ -89,8 +90,8 @@ def test_another_users_listener_is_told_without_a_pid() -> None:
 
 def test_little_disk_is_told() -> None:
     """Less than what is needed is a problem; as much is not."""
-    assert not disk_finding(1.9, needed_gb=2.0).is_well
-    assert disk_finding(2.0, needed_gb=2.0).is_well
+    assert not disk_finding(MINIMUM_FREE_DISK_GB - 0.1).is_well
+    assert disk_finding(MINIMUM_FREE_DISK_GB).is_well
 
 
 def test_little_memory_is_told_unless_the_stack_has_it() -> None:

@@ -4,12 +4,15 @@ import contextlib
 import shlex
 import shutil
 import stat
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from supervisor.options import ServerOptions
 
+from contracts.errors import StackError
 from contracts.settings import load_settings
 from stack.airflow import COMPONENTS, configuration
 from stack.airflow_objects import airflow_connections
@@ -97,7 +100,27 @@ def test_every_service_has_its_level_on_the_way_down(context: Context) -> None:
 def test_every_listener_belongs_to_a_service(context: Context) -> None:
     """The ports that `doctor` examines are those that the services use."""
     used = {listener for service in services(context) for listener in service.listeners}
-    assert used | {"supervisor", "spark-ui"} == set(BASE_PORTS)
+    assert used | {"supervisor", "spark-ui", "stream-metrics"} == set(BASE_PORTS)
+
+
+def test_a_secret_may_hold_quotation_marks(context: Context) -> None:
+    """One kind arrives whole; both kinds are refused by the variable's name, never cut."""
+    key = SecretStr('a"b')
+    store = context.settings.object_store.model_copy(update={"secret_key": key})
+    settings = context.settings.model_copy(update={"object_store": store})
+    marked = replace(context, settings=settings)
+    read = supervisors_own_reading(marked)["objectstore"].environment
+    assert read["AWS_SECRET_ACCESS_KEY"] == 'a"b'
+    both = store.model_copy(update={"secret_key": SecretStr("a\"b'c")})
+    settings = context.settings.model_copy(update={"object_store": both})
+    with pytest.raises(StackError, match="AWS_SECRET_ACCESS_KEY"):
+        supervisors_own_reading(replace(context, settings=settings))
+
+
+def test_hosts_that_need_no_proxy_stay_so(context: Context) -> None:
+    """Services keep the caller's exceptions and add this machine."""
+    environment = child_environment(context.layout, {"no_proxy": "store.example,localhost"})
+    assert environment["NO_PROXY"].split(",") == ["store.example", "localhost", "127.0.0.1"]
 
 
 def test_a_broker_elsewhere_is_not_started(tmp_path: Path) -> None:
