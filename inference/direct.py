@@ -90,6 +90,9 @@ def open_client(kafka: KafkaSettings, group: str) -> Client:
             "enable.auto.commit": False,
             "auto.offset.reset": "error",
             "partition.assignment.strategy": "cooperative-sticky",
+            # After so long the others take over the partitions of a member that was killed.
+            "session.timeout.ms": 10_000,
+            "heartbeat.interval.ms": 3_000,
             "fetch.wait.max.ms": 50,
             "fetch.min.bytes": 1,
             "queued.max.messages.kbytes": 65_536,

@@ -90,7 +90,7 @@ def await_condition(
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
-        time.sleep(0.3)
+        time.sleep(1.0)  # a look at every service costs the machine a tenth of a second
 
 
 def unhealthy(checkout: Checkout) -> dict[str, str]:

@@ -11,6 +11,8 @@ import psutil
 import pytest
 from checkouts import FRAUD, SERVICES, Checkout, await_condition, make_checkout
 
+from contracts.kafka import full_ranges
+from contracts.settings import KafkaSettings, load_settings
 from stack.processes import strays
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -80,6 +82,16 @@ def kill_and_await(checkout: Checkout, name: str) -> None:
     await_condition(is_back, f"{name} runs again")
 
 
+def await_growth(kafka: KafkaSettings, topic: str) -> None:
+    """Wait until the topic holds more than it does now."""
+
+    def size() -> int:
+        return sum(span.end for span in full_ranges(kafka, topic))
+
+    before = size()
+    await_condition(lambda: size() > before, f"{topic} grows again")
+
+
 @pytest.mark.parametrize("run", ["first", pytest.param("second", marks=pytest.mark.chaos)])
 def test_the_demo_holds_every_check_and_leaves_no_process(checkout: Checkout, run: str) -> None:
     """From nothing, and again on an earlier demo's data, the whole loop runs and then stops.
@@ -99,6 +111,9 @@ def test_the_demo_survives_the_death_of_every_service(checkout: Checkout) -> Non
         await_condition(lambda: demo.has_said("first live decision"), "the demo streams", 400)
         for name in (*SERVICES, *STREAMING):
             kill_and_await(checkout, name)
+        kafka = load_settings(checkout.root, checkout.environment).kafka
+        for topic in (kafka.topic, kafka.scores_topic):
+            await_growth(kafka, topic)
         demo.interrupt()
         summary = demo.finish(200)
     assert summary["ok"] is True
