@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,10 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.root import checkout_root, settings
+from cli.signals import stop_on_signals
 
 if TYPE_CHECKING:
-    from threading import Event
-
     from producer.pace import Pace
     from producer.run import Result, Run
 
@@ -98,7 +96,7 @@ def hacker(
     from producer.pace import TimeLapse, parse_speed
     from producer.raid import open_raid
 
-    found, stop = settings(), _stop_on_signals()
+    found, stop = settings(), stop_on_signals()
     raid = open_raid(found.kafka, found.world, days, cards_per_day)
     chosen = found.world.speed if speed is None else parse_speed(speed)
     typer.echo(f"the thief begins at {_date(raid.hacker.from_us)}; Ctrl-C ends it with its report")
@@ -111,16 +109,6 @@ def hacker(
     path.write_bytes(orjson.dumps(report.as_json(), option=orjson.OPT_INDENT_2))
     for line in (*report.lines(), f"written: {path}"):
         typer.echo(line)
-
-
-def _stop_on_signals() -> Event:
-    """A stop that Ctrl-C and SIGTERM set."""
-    from producer.publisher import new_stop
-
-    stop = new_stop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    return stop
 
 
 def _pace(run: Run, time_lapse: bool, speed: str | None, rate: float | None) -> Pace:
@@ -155,7 +143,7 @@ def _run(linger_ms: int) -> Iterator[Run]:
     from producer.run import Run, world_of
 
     kafka, world = settings().kafka, settings().world
-    stop = _stop_on_signals()
+    stop = stop_on_signals()
     with sole_publisher(checkout_root() / ".fraud" / "run" / "producer.lock"):
         spec = world_of(kafka, world, _wall_us())
         view = open_view(Console())

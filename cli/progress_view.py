@@ -55,7 +55,7 @@ class StepProgress:
 
     def __rich__(self) -> Table:
         table = Table.grid(padding=(0, 2))
-        for step, took in self._finished.items():
+        for step, took in dict(self._finished).items():
             table.add_row("[green]ok[/]", step, f"{took:.1f} s", "")
         for step, (begun, message) in dict(self._running).items():
             table.add_row(Spinner("dots"), step, f"{self.seconds - begun:.0f} s", message[:70])

@@ -70,7 +70,7 @@ def say_where(context: "Context", seconds: float) -> None:
     console.print(f"[green]Everything is healthy[/] ({seconds:.1f} s).")
     console.print(
         f"  Airflow {airflow.url}  (login {airflow.user} / {airflow.password.get_secret_value()})\n"
-        f"  MLflow  {settings.mlflow.tracking_uri}\n"
+        f"  MLflow  {settings.mlflow.page}\n"
         f"  S3      {settings.object_store.host}  (keys in .fraud/local.env)\n"
         "`fraud status` shows the services, `fraud down` ends them.",
         soft_wrap=True,

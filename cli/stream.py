@@ -1,14 +1,13 @@
 """`fraud stream`: the Spark job and the direct consumer."""
 
 import logging
-import signal
-import threading
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from cli import dead_letters
+from cli.signals import stop_on_signals
 
 
 def register(app: typer.Typer) -> None:
@@ -52,7 +51,7 @@ def run(
         starting=starting or configured.spark.starting,
         metrics_port=configured.spark.ui_port + 50 if metrics_port < 0 else metrics_port or None,
     )
-    run_stream(configured, options, _stop_on_signals())
+    run_stream(configured, options, stop_on_signals())
 
 
 def direct(
@@ -71,17 +70,9 @@ def direct(
     _log_to_stderr()
     configured = settings()
     options = DirectOptions(group or configured.kafka.group_id, starting, transactional)
-    run_direct(configured, options, _stop_on_signals())
+    run_direct(configured, options, stop_on_signals())
 
 
 def _log_to_stderr() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("py4j").setLevel(logging.WARNING)
-
-
-def _stop_on_signals() -> threading.Event:
-    """An event that SIGTERM and Ctrl-C set, so that the last batch ends in order."""
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    return stop

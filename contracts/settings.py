@@ -7,6 +7,7 @@ stream's `.fraud/stream.env`, the process environment.
 
 import difflib
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -95,11 +96,16 @@ class RedisSettings(Section):
 
 
 class MlflowSettings(Section):
-    """Tracking server and registry; a database may stand in for the server."""
+    """Tracking server and registry; a SQLite file may stand in for the server."""
 
     tracking_uri: Annotated[str, Field(pattern=r"^(https?|sqlite|file)://\S+")]
     experiment: str
     model_name: str
+
+    @property
+    def page(self) -> str:
+        """The address for people to open, without a login."""
+        return without_login(self.tracking_uri)
 
 
 class AirflowSettings(Section):
@@ -352,7 +358,12 @@ def _shown(path: str, problem: ErrorDetails) -> str:
     value = problem["input"]
     if problem["type"] == "missing" or is_secret or not isinstance(value, str | int | float):
         return ""
-    return f", got {value!r}"
+    return f", got {without_login(str(value))!r}"
+
+
+def without_login(address: str) -> str:
+    """An address as it may be shown: what stands before the @ is left out."""
+    return re.sub(r"//[^/@\s]*@", "//", address)
 
 
 def _names_beside(place: tuple[int | str, ...]) -> tuple[str, ...]:

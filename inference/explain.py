@@ -123,7 +123,7 @@ def run_url(settings: Settings, version: str) -> str:
         experiment = client.get_run(run_id).info.experiment_id
     except MlflowException as error:
         raise RegistryError(f"the training run is not known: {error}", value=version) from error
-    return f"{settings.mlflow.tracking_uri}/#/experiments/{experiment}/runs/{run_id}"
+    return f"{settings.mlflow.page}/#/experiments/{experiment}/runs/{run_id}"
 
 
 def _reasons(model: Model, values: Vector) -> tuple[Reason, ...]:

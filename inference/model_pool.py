@@ -129,7 +129,9 @@ class ModelPool:
             is_rival = version is not None and version not in (self._refused, self._version)
             self._challenger = self.get(version) if version and is_rival else None
         except FraudError as error:
-            self._challenger, self._refused = None, version or ""
+            self._challenger = None
+            if isinstance(error, BundleError):  # another trouble may pass
+                self._refused = version or ""
             if version is not None:
                 logger.warning("no shadow by version %s: %s", version, error)
 

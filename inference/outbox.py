@@ -1,6 +1,7 @@
 """Sending answers and knowing that all of them arrived."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Protocol
 
 from confluent_kafka import KafkaException, TopicPartition
@@ -139,7 +140,8 @@ class TransactionalOutbox(Outbox):
             self._transactions.send_offsets_to_transaction(positions, metadata, seconds)
             self._transactions.commit_transaction(seconds)
         except (BrokerError, KafkaException) as error:
-            self._transactions.abort_transaction(seconds)
+            with suppress(KafkaException):  # a fenced one cannot be undone, and needs not be
+                self._transactions.abort_transaction(seconds)
             raise BrokerError(
                 f"the transaction was undone: {error}",
                 remedy="Check the broker; a restart decides its records again",

@@ -69,7 +69,11 @@ def run_stream(settings: Settings, options: StreamOptions, stop: threading.Event
     with ThreadPoolExecutor(1) as beside:
         # Folding the past and starting the JVM wait for different things.
         state = beside.submit(prepare_start, settings, options, stop)
-        spark = open_session(settings, options.master, jars, options.checkpoint.parent)
+        try:
+            spark = open_session(settings, options.master, jars, options.checkpoint.parent)
+        except BaseException:  # whatever it was, nothing may go on waiting for a champion
+            stop.set()
+            raise
         try:
             warm_workers(spark, settings)
             start = as_spark_json(settings.kafka.topic, state.result())
@@ -80,6 +84,7 @@ def run_stream(settings: Settings, options: StreamOptions, stop: threading.Event
             with _metrics(settings, options, query):
                 _attend(query, stop)
         finally:
+            stop.set()
             _close(spark)
 
 

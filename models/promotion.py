@@ -10,7 +10,7 @@ from contracts.errors import RegistryError
 from contracts.settings import Settings
 from models.registry import CHAMPION, PREVIOUS, client_alias, load_bundle, resolve
 from models.registry_view import RegisteredModel, registered_model
-from models.tracking import tracking_client
+from models.tracking import asking_mlflow, tracking_client
 
 EVENT_PREFIX = "event."
 Clock = Callable[[], datetime]
@@ -42,6 +42,7 @@ def utc_now() -> datetime:
     return datetime.now(tz=UTC)
 
 
+@asking_mlflow()
 def promote(
     settings: Settings, version: str, *, who: str, why: str, clock: Clock = utc_now
 ) -> Moved:
@@ -59,6 +60,7 @@ def promote(
     return _move(settings, wanted, "promoted", who, why, clock)
 
 
+@asking_mlflow()
 def rollback(settings: Settings, *, who: str, why: str, clock: Clock = utc_now) -> Moved:
     """Make previous_champion champion again; doing it twice changes nothing more.
 
@@ -66,6 +68,7 @@ def rollback(settings: Settings, *, who: str, why: str, clock: Clock = utc_now) 
         RegistryError: there is no previous champion, or the registry does not answer.
     """
     client = tracking_client(settings.mlflow)
+    notice_moves(settings, clock)  # a champion set in MLflow itself changes what was before it
     previous = client_alias(client, settings.mlflow.model_name, PREVIOUS)
     if previous is None:
         raise RegistryError("there is no previous champion to go back to")
@@ -99,6 +102,7 @@ def _record(client: Any, name: str, move: AliasMove) -> None:
         client.set_model_version_tag(name, move.version, f"promotion.{key}", getattr(move, key))
 
 
+@asking_mlflow()
 def history(settings: Settings, clock: Clock = utc_now) -> list[AliasMove]:
     """Every move of the champion, oldest first, after noticing those made elsewhere.
 

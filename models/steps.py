@@ -5,14 +5,11 @@ returns the same answer. Nothing is registered before it is complete, and only `
 `rollback` move the champion.
 """
 
-import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
 from contracts.settings import Settings
 from models.tracking import asking_mlflow
-
-_log = logging.getLogger(__name__)
 
 
 class ArmResult(TypedDict):
@@ -40,34 +37,6 @@ class PromotionResult(TypedDict):
     version: str
     previous: str | None
     changed: bool
-
-
-class LoggedProgress:
-    """Logs every tenth of a topic that has been read."""
-
-    def __init__(self) -> None:
-        self._tenths: dict[str, int] = {}
-
-    def __call__(self, topic: str, records: int, total: int) -> None:
-        """Called after each batch with the records read so far."""
-        tenth = 10 * records // max(total, 1)
-        if tenth > self._tenths.get(topic, 0):
-            self._tenths[topic] = tenth
-            _log.info("%s: %d of %d records (%d %%)", topic, records, total, 10 * tenth)
-
-
-def take_snapshot(settings: Settings, reference: str) -> str:
-    """Copy what Kafka holds now to the object store; the URI of the manifest.
-
-    `reference` names the snapshot (the DAG run's id); the same reference gives the same snapshot.
-
-    Raises:
-        BrokerError: Kafka is out of reach, or retention deleted part of the range.
-        ObjectStoreError: the object store is out of reach.
-    """
-    from models.snapshot import take_snapshot as take
-
-    return take(settings, reference=reference, progress=LoggedProgress()).uri
 
 
 def build_training_table(settings: Settings, manifest_uri: str) -> str:
@@ -143,7 +112,6 @@ def run_gate(settings: Settings, table_uri: str, version: str) -> GateResult:
     return gate_version(settings, table_uri, version)
 
 
-@asking_mlflow()
 def promote(settings: Settings, version: str, who: str, why: str) -> PromotionResult:
     """Move `champion` to a version and `previous_champion` to the one before it.
 
@@ -156,7 +124,6 @@ def promote(settings: Settings, version: str, who: str, why: str) -> PromotionRe
     return {"version": moved.version, "previous": moved.previous, "changed": moved.changed}
 
 
-@asking_mlflow()
 def rollback(settings: Settings, who: str, why: str) -> PromotionResult:
     """Move `champion` back to `previous_champion`.
 

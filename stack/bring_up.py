@@ -1,8 +1,7 @@
 """`up`: supervisor first, then every service as soon as what it needs is healthy."""
 
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 from contracts.errors import StackError
@@ -58,29 +57,12 @@ def bring_up(root: Path, reporter: Reporter) -> Context:
     """
     layout = wanted_layout(root)
     before = open_context(root)
-    with exclusive(before.layout), disk_trouble_told(root):
+    with exclusive(before.layout):
         if connect(before).is_running():
             _refuse_moving(before, layout.offset)
             run_steps(plan(before, connect(before)), reporter)
             return before
         return _start_afresh(layout, reporter)
-
-
-@contextmanager
-def disk_trouble_told(root: Path) -> Iterator[None]:
-    """A full or read-only disk is a known problem, not a crash.
-
-    Raises:
-        StackError: in place of an `OSError` of the file system.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise StackError(
-            f"the disk refused: {error.strerror or error}",
-            value=str(error.filename or root),
-            remedy="Make room, or check who owns the checkout's files; then run the command again",
-        ) from error
 
 
 def _refuse_moving(running: Context, offset: int) -> None:

@@ -6,7 +6,6 @@ renamed at the end, and its cache lets a stopped download go on where it was.
 
 import importlib.util
 import shutil
-import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,17 +92,14 @@ def _fetch(
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
     (scratch / "ivy.xml").write_text(ivy_file(JAR_SETS[name]), encoding="utf-8")
-    try:
-        run_command(
-            _ivy_command(layout, scratch),
-            doing=f"fetching the {name} jars",
-            log=layout.logs / "jars.log",
-            remedy="Check the network (repo1.maven.org) and the disk, then run the command again",
-            say=say,
-            cancelled=cancelled,
-        )
-    except subprocess.SubprocessError as error:
-        raise StackError(f"the {name} jars were not fetched: {error}") from error
+    run_command(
+        _ivy_command(layout, scratch),
+        doing=f"fetching the {name} jars",
+        log=layout.logs / "jars.log",
+        remedy="Check the network and the disk, then run the command again",
+        say=say,
+        cancelled=cancelled,
+    )
     _complete(scratch, layout.jars / name, JAR_SETS[name])
 
 

@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 
+from contracts.settings import without_login
 from stack.airflow import airflow_services
 from stack.kafka_server import kafka
 from stack.layout import HOST, environment_bin
@@ -34,7 +35,7 @@ def _marked(context: Context, service: Service) -> Service:
     ours = f"{HOST}:{context.layout.port(service.listeners[0])}"
     if ours in re.split("[,/]", address.replace("localhost", HOST)):
         return service
-    return replace(service, is_remote=True, url=address, listeners=(), needs=())
+    return replace(service, is_remote=True, url=without_login(address), listeners=(), needs=())
 
 
 def _tiles(context: Context) -> Service:

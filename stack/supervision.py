@@ -24,6 +24,8 @@ LOG_BYTES = "10MB"
 LOG_BACKUPS = "3"
 STARTING_SECONDS = 15.0
 ANSWER_SECONDS = 10.0
+SHUTTING_DOWN = 6
+"""Supervisor's fault code for any call while it ends its services."""
 NO_PROXY = ("NO_PROXY", "no_proxy")
 
 
@@ -101,6 +103,12 @@ class Supervisor:
             transport = _ImpatientTransport()
             with xmlrpc.client.ServerProxy(self._address, transport=transport) as server:
                 return getattr(server.supervisor, method)(*arguments)
+        except xmlrpc.client.Fault as fault:
+            if fault.faultCode != SHUTTING_DOWN:
+                raise
+            raise UnreachableError(
+                "the process supervisor is shutting down", remedy="Wait until it ends"
+            ) from fault
         except (OSError, HTTPException, xmlrpc.client.ProtocolError) as error:
             raise UnreachableError(
                 f"the process supervisor does not answer: {error}", remedy="Run `fraud up`"

@@ -14,7 +14,7 @@ def doors(settings: Settings) -> Table:
     login = f"{airflow.user} / {airflow.password.get_secret_value()}"
     keys = f"{store.access_key.get_secret_value()} / {store.secret_key.get_secret_value()}"
     table.add_row("Airflow: DAGs and their runs", airflow.url, login)
-    table.add_row("MLflow: runs and the registry", settings.mlflow.tracking_uri, "none needed")
+    table.add_row("MLflow: runs and the registry", settings.mlflow.page, "none needed")
     table.add_row("Spark: the stream", f"http://127.0.0.1:{settings.spark.ui_port}", "none needed")
     table.add_row("Object store (S3 API)", store.host, keys)
     return table

@@ -1,6 +1,7 @@
 """Reads decisions, labels and rejections from Kafka into a tally, and what is still undecided."""
 
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,11 +68,15 @@ class Feed:
         return len(messages)
 
     def _take(self, message: Message) -> None:
-        body = orjson.loads(message.value() or b"{}")
+        try:
+            body = orjson.loads(message.value() or b"")
+        except orjson.JSONDecodeError:  # somebody else's record; the stream makes a letter of it
+            return
         if message.topic() == self._kafka.scores_topic:
             self._take_decision(message, body)
         elif message.topic() == self._kafka.labels_topic:
-            self._tally.add_label(body)
+            with suppress(KeyError, TypeError):  # a label that lacks what labels have is no label
+                self._tally.add_label(body)
         elif body["source"]["topic"] == self._kafka.topic:
             self.coverage.rejected[body["source"]["partition"]].add(body["source"]["offset"])
 

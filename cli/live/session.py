@@ -18,6 +18,7 @@ from cli.live.feed import Feed
 from cli.live.keys import Keys
 from cli.live.phases import Phase, Phases
 from cli.live.sources import Source
+from cli.live.stack_control import sole_demo
 from cli.live.tally import Tally
 from cli.live.view import clock_hint, render
 from contracts.errors import BrokerError, StackError
@@ -72,18 +73,24 @@ class Demo:
         self._source = source
         self._console = console
         self._started = time.monotonic()
+        self._has_begun = False
         self._phases = Phases(console, root / ".fraud" / "run" / "demo-seconds.json")
         self.summary = Summary(data=source.name, seconds_by_phase=self._phases.seconds)
 
     def run(self) -> Summary:
-        """The whole demo; whatever happens, no process is left unless asked to keep them."""
-        try:
-            settings = self._start()
-            self._backfill(settings)
-            self._train(settings)
-            self._show(settings)
-        finally:
-            self._stop()
+        """The whole demo; whatever happens, no process is left unless asked to keep them.
+
+        A demo that is refused before it begins leaves a stack that runs as it is.
+        """
+        with sole_demo(self._root):
+            try:
+                settings = self._start()
+                self._backfill(settings)
+                self._train(settings)
+                self._show(settings)
+            finally:
+                if self._has_begun:
+                    self._stop()
         return self.summary
 
     def _start(self) -> Settings:
@@ -92,6 +99,7 @@ class Demo:
 
         with self._phases.phase("start", 30) as phase:
             prepare_data(self._root, self._source.name, fresh=self._options.fresh)
+            self._has_begun = True
             start_stack(self._root, phase.update)
             phase.update("every service is healthy")
         self.summary.up_seconds = self._phases.seconds["start"]
@@ -114,7 +122,7 @@ class Demo:
         if not self.summary.champion:
             raise StackError(
                 "training ended without a champion: the gate did not pass",
-                remedy=f"Read the gate's report in MLflow, {settings.mlflow.tracking_uri}",
+                remedy=f"Read the gate's report in MLflow, {settings.mlflow.page}",
             )
 
     def _stream(self, settings: Settings, watch: Callable[[], None]) -> None:
@@ -147,8 +155,7 @@ class Demo:
                     self._look(feed, tally)
                     if keys.pressed() == "p":
                         challenge.press()
-                    if challenge.saw(tally.last_version):
-                        self.summary.champion = challenge.version
+                    challenge.saw(tally.last_version)
                     view.refresh(challenge.words if keys.can_be_pressed else "")
         except KeyboardInterrupt:
             if self._options.seconds is not None:
@@ -174,8 +181,10 @@ class Demo:
         from cli.live.conclusion import audit_check, tell_story
         from cli.live.stack_control import memory_mb
         from cli.live.stream_start import stream_start
+        from models.registry import champion_version
 
         with self._phases.phase("check", 20) as phase:
+            self.summary.champion = champion_version(settings) or ""
             self.summary.pss_mb = memory_mb(self._root)
             self._source.stop(settings)
             start = stream_start(self._root, settings.kafka.topic)

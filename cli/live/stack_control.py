@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from contracts.errors import StackError
 from contracts.stream_env import write_stream_env
 from stack.bring_down import bring_down, stop_services
 from stack.bring_up import bring_up, open_context
+from stack.locking import held
 from stack.processes import memory_bytes, strays
 from stack.supervision import connect
 
@@ -39,6 +41,15 @@ class PhaseReporter:
 
     def _tell(self) -> None:
         self._report(", ".join(self._running[:4]))
+
+
+def sole_demo(root: Path) -> AbstractContextManager[None]:
+    """Held for a demo's length: a second one would stop the first one's services.
+
+    Raises:
+        StackError: another demo runs in this checkout.
+    """
+    return held(root / ".fraud" / "demo.lock", "another demo runs in this checkout")
 
 
 def prepare_data(root: Path, data: str, *, fresh: bool) -> None:

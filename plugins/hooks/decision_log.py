@@ -43,12 +43,17 @@ class StreamPosition:
 
 
 def stream_position(
-    decisions: list[dict[str, Any]], rejects: list[dict[str, Any]], ends: Mapping[int, int]
+    topic: str,
+    decisions: list[dict[str, Any]],
+    rejects: list[dict[str, Any]],
+    ends: Mapping[int, int],
 ) -> StreamPosition:
-    """Derive the position from the last messages of the two answer topics, in offset order."""
+    """Derive the position in `topic` from the last messages of the two answer topics, in order."""
     answered: dict[int, int] = {}
     for answer in (*decisions, *rejects):
         source = answer["source"]
+        if source["topic"] != topic:  # labels and outcomes have dead letters too
+            continue
         answered[source["partition"]] = max(
             answered.get(source["partition"], 0), source["offset"] + 1
         )
@@ -69,6 +74,7 @@ class DecisionLogHook(BaseHook):
         from contracts.kafka import end_offsets, full_ranges
 
         return stream_position(
+            self._kafka.topic,
             self._last_messages(self._kafka.scores_topic),
             self._last_messages(self._kafka.rejects_topic),
             end_offsets(full_ranges(self._kafka, self._kafka.topic)),

@@ -77,11 +77,12 @@ def test_kill_9_of_the_consumer_loses_nothing(
     feed = Feed(settings)
     run = ("direct", "--group", "kills", "--starting", EARLIEST, *mode)
     for _ in range(2):
-        feed.send(4_000)
+        feed.send(20_000)
         before = answer_count(settings)
         with stream(home, *run) as process:
             await_true(lambda n=before: answer_count(settings) > n, "progress")
             kill_group(process)
+        assert answer_count(settings) < feed.sent, "it was done before it was killed"
     with stream(home, *run):
         await_true(lambda: _answered(settings) == feed.sent, "an answer to every record")
     seen, decisions = read_all(settings)

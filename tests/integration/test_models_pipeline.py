@@ -119,6 +119,15 @@ def test_an_alias_moved_in_mlflow_is_noticed(trained: Trained) -> None:
     assert len(history(settings, moment)) == len(history(settings, moment))
 
 
+def test_a_rollback_goes_back_to_the_champion_before_one_set_in_mlflow(trained: Trained) -> None:
+    """Nobody has noticed the move yet: still the version just before it decides again."""
+    settings = trained.settings
+    promote(settings, trained.second, who="ann", why="newer", clock=moment)
+    client = tracking_client(settings.mlflow)
+    client.set_registered_model_alias(settings.mlflow.model_name, "champion", trained.version)
+    assert rollback(settings, who="ann", why="complaints", clock=moment).version == trained.second
+
+
 def test_a_champion_of_other_features_is_refused(trained: Trained) -> None:
     """A scorer with another feature set gets an error, not scores."""
     with pytest.raises(BundleError, match="feature set"):

@@ -165,12 +165,10 @@ def test_a_continuation_days_later_keeps_the_anchor(kafka_settings: Settings) ->
     other.flush(10)
     assert world_of(kafka, world, NOW_US + 9 * DAY_US) == spec
     stop = threading.Event()
-    run = Run(kafka, spec, open_publisher(kafka), Silent(), stop)
-    pace = SteadyRate(500.0, lambda: time.time_ns() // 1000)
-    threading.Timer(1.0, stop.set).start()
-    result = run.publish(pace, total_days=None)
+    run = Run(kafka, spec, open_publisher(kafka), At(DAYS + 0.5, stop.set), stop)
+    result = run.publish(SteadyRate(500.0, lambda: time.time_ns() // 1000), total_days=None)
     assert not result.is_complete
-    assert 100 < result.status.transactions < 1500
+    assert result.status.transactions > 0
     ids = [_id(record) for record in on_topic(kafka, kafka.topic)]
     ours = [name for name in ids if name and name.startswith(spec.fingerprint)]
     assert len(ours) == len(set(ours))

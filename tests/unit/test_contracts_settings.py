@@ -201,6 +201,16 @@ def test_no_secret_shows_in_an_error(root: Path) -> None:
     assert "hush" not in str(error.value)
 
 
+def test_no_login_shows_in_an_address(root: Path) -> None:
+    """Neither a refused address nor the page that people are told repeats its password."""
+    with pytest.raises(SettingsError) as error:
+        load(root, MLFLOW_TRACKING_URI="postgresql://mlflow:hush@host/db")
+    assert "hush" not in str(error.value)
+    assert "host/db" in str(error.value)
+    settings = load(root, MLFLOW_TRACKING_URI="https://ann:hush@mlflow.example")
+    assert settings.mlflow.page == "https://mlflow.example"
+
+
 def test_confluent_cloud_needs_only_settings(root: Path) -> None:
     """SASL over TLS is reached by variables alone, and the clients get the credentials."""
     from contracts.kafka import client_config

@@ -70,6 +70,19 @@ def test_a_challenger_that_cannot_be_used_is_left_out_and_not_tried_again() -> N
     assert registry.loads == ["1", "2"]
 
 
+def test_a_challenger_is_tried_again_after_a_trouble_that_passes() -> None:
+    """A registry that does not answer for a moment does not end the shadow for good."""
+    registry = registry_of("1", "2", champion="1")
+    pool = pool_of(registry)
+    pool.refresh()
+    registry.challenger, registry.failure = "2", RegistryError("MLflow does not answer")
+    pool.refresh_challenger()
+    assert pool.challenger is None
+    registry.failure = None
+    pool.refresh_challenger()
+    assert pool.challenger is not None
+
+
 def test_a_promotion_and_a_rollback_take_over_at_the_next_look() -> None:
     """The alias is followed forwards and back, and a held version is not loaded twice."""
     registry = registry_of("1", "2", champion="1")
