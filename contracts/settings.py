@@ -358,7 +358,8 @@ def _shown(path: str, problem: ErrorDetails) -> str:
     value = problem["input"]
     if problem["type"] == "missing" or is_secret or not isinstance(value, str | int | float):
         return ""
-    return f", got {without_login(str(value))!r}"
+    shown = without_login(value) if isinstance(value, str) else value
+    return f", got {shown!r}"
 
 
 def without_login(address: str) -> str:
