@@ -270,7 +270,7 @@ STACK_VARIABLES = (
     "AIRFLOW_API_SECRET",
     "REDIS_PASSWORD",
 )
-"""Names a `.env` file may also hold; only the local stack and compose read them."""
+"""Names a `.env` file may also hold: the first is for the local stack, the others for compose."""
 
 LOCAL_ENV = Path(".fraud/local.env")
 STREAM_ENV = Path(".fraud/stream.env")
