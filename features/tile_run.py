@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 LIFE_SECONDS = 1.0
 LIFE_EXPIRES_SECONDS = 10
 REST_SECONDS = 0.5
-PACE_SECONDS = 0.03
+PACE_SECONDS = 0.06
 """A step costs milliseconds however few its records are; without a backlog, so many a second."""
 BACKLOG_RECORDS = 5_000
 STALL_SECONDS = 30.0
