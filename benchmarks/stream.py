@@ -108,8 +108,9 @@ def latency(rig: Rig, rate: int, seconds: float, start: Start) -> dict[str, floa
 
 
 def spark(rig: Rig) -> AbstractContextManager[int]:
-    """The Spark job."""
-    return stream(rig, "run", "--starting", EARLIEST, "--metrics-port", "0")
+    """The Spark job, a batch as soon as the last one ended."""
+    options = ("--starting", EARLIEST, "--trigger", "0", "--metrics-port", "0")
+    return stream(rig, "run", *options)
 
 
 def direct(rig: Rig) -> AbstractContextManager[int]:
