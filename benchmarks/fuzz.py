@@ -17,8 +17,6 @@ from collections.abc import Callable, Iterator
 
 import orjson
 from stream_rig import (
-    EPOCH_US,
-    STEP_US,
     Rig,
     await_true,
     finish,
@@ -27,6 +25,7 @@ from stream_rig import (
     register_model,
     running_rig,
     say,
+    stepped_us,
     stream,
     transaction,
 )
@@ -85,7 +84,7 @@ def records(count: int) -> Iterator[tuple[str, bytes, bool]]:
     """Key, value, and whether it is a transaction after all."""
     dice = random.Random(0)
     for number in range(count):
-        card, raw = transaction(number, dice)
+        card, raw = transaction(number, dice, stepped_us(number))
         if number % VALID_EVERY == 0:
             yield card, raw, True
         elif number % (VALID_EVERY * 10) == 1:
@@ -100,7 +99,7 @@ def send(rig: Rig, count: int) -> int:
     valid = 0
     for number, (card, value, is_valid) in enumerate(records(count)):
         valid += is_valid
-        stamp = (EPOCH_US + number * STEP_US) // 1000
+        stamp = stepped_us(number) // 1000
         while True:
             try:
                 producer.produce(rig.settings.kafka.topic, key=card, value=value, timestamp=stamp)

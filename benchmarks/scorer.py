@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import orjson
 import pyarrow as pa
-from stream_rig import CHECKOUT, EPOCH_US, STEP_US, finish, made_up_model, say, transaction
+from stream_rig import CHECKOUT, finish, made_up_model, say, stepped_us, transaction
 
 from contracts.columns import parse_transactions, with_source
 from contracts.settings import Settings, load_settings
@@ -67,11 +67,11 @@ def batches(size: int, count: int) -> Iterator[SourceBatch]:
     dice = random.Random(size)
     for first in range(0, size * count, size):
         numbers = np.arange(first, first + size)
-        records = [transaction(number, dice) for number in numbers.tolist()]
+        records = [transaction(number, dice, stepped_us(number)) for number in numbers.tolist()]
         yield SourceBatch(
             0,
             numbers,
-            EPOCH_US + numbers * STEP_US,
+            stepped_us(numbers),
             [card.encode() for card, _ in records],
             [value for _, value in records],
             [b"1"] * size,

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import orjson
@@ -216,10 +217,14 @@ def await_true(condition: Callable[[], bool], what: str, seconds: float) -> None
         time.sleep(0.05)
 
 
-def transaction(number: int, dice: random.Random) -> tuple[str, bytes]:
+def stepped_us(number: Any) -> Any:
+    """When the number-th transaction of a backlog happened, or many of them: five a second."""
+    return EPOCH_US + number * STEP_US
+
+
+def transaction(number: int, dice: random.Random, event_time: int) -> tuple[str, bytes]:
     """Key and value of the number-th transaction of a skewed population of cards."""
     card = f"card-{min(int(dice.expovariate(1 / 0.25) * CARDS), CARDS - 1):06d}"
-    event_time = EPOCH_US + number * STEP_US
     value = {
         "schema_version": 1,
         "transaction_id": f"bench-{number:010d}",
@@ -241,7 +246,8 @@ def transaction(number: int, dice: random.Random) -> tuple[str, bytes]:
 
 
 def publish(rig: Rig, count: int, *, first: int = 0, rate: float | None = None) -> None:
-    """Send transactions as fast as they go, or at `rate` a second in even steps of 2 ms."""
+    """Send a backlog as fast as it goes, or transactions that happen at `rate` a second, evenly."""
+    began_us, step_us = stepped_us(first), 1e6 / rate if rate else STEP_US
     promises = open_promises(rig.settings.kafka)
     options = {"linger.ms": 0 if rate else 20, "on_delivery": promises.heard}
     producer = make_producer(rig.settings.kafka, **options)
@@ -249,25 +255,26 @@ def publish(rig: Rig, count: int, *, first: int = 0, rate: float | None = None) 
     for number in range(first, first + count):
         if rate is not None:
             _pace(started + (number - first) / rate)
-        card, value = transaction(number, dice)
+        event_us = began_us + round((number - first) * step_us)
+        card, value = transaction(number, dice, event_us)
         sent = str(time.time_ns() // 1000).encode()
-        while not _sent(producer, rig.settings.kafka.topic, card, value, sent, number):
+        while not _sent(producer, rig.settings.kafka.topic, card, value, sent, event_us):
             producer.poll(0.05)
         if number % 32 == 0:
             producer.poll(0)
-            _promise(producer, promises, rig.settings.kafka, number + 1)
+            _promise(producer, promises, rig.settings.kafka, event_us)
     producer.flush(60)
-    _promise(producer, promises, rig.settings.kafka, first + count, is_last=True)
+    _promise(producer, promises, rig.settings.kafka, event_us, is_last=True)
     producer.flush(60)
 
 
 def _promise(
-    producer: Producer, promises: Promises, kafka: KafkaSettings, number: int, is_last: bool = False
+    producer: Producer, promises: Promises, kafka: KafkaSettings, until: int, is_last: bool = False
 ) -> None:
-    """Say that nothing will be stamped before the number-th transaction."""
+    """Say that nothing will be stamped before `until`, microseconds."""
     if len(producer) > 0:
         return
-    record = promises.made(EPOCH_US + number * STEP_US, time.time_ns() // 1000, is_last=is_last)
+    record = promises.made(until, time.time_ns() // 1000, is_last=is_last)
     if record is not None:
         producer.produce(kafka.frontiers_topic, key=record.key, value=record.value)
 
@@ -278,11 +285,12 @@ def _pace(due: float) -> None:
         time.sleep(ahead)
 
 
-def _sent(producer: object, topic: str, card: str, value: bytes, sent: bytes, number: int) -> bool:
-    stamp = (EPOCH_US + number * STEP_US) // 1000
+def _sent(
+    producer: object, topic: str, card: str, value: bytes, sent: bytes, event_us: int
+) -> bool:
     try:
         producer.produce(  # type: ignore[attr-defined]
-            topic, key=card, value=value, timestamp=stamp, headers=[("sent_us", sent)]
+            topic, key=card, value=value, timestamp=event_us // 1000, headers=[("sent_us", sent)]
         )
     except BufferError:
         return False
@@ -310,9 +318,9 @@ def made_up_model(folder: Path, settings: Settings, seed: int) -> Bundle:
     """A boosted model of full size on the real features of made-up transactions."""
     dice = random.Random(seed)
     records = [
-        RawRecord(0, n, (EPOCH_US + n * STEP_US) // 1000, key.encode(), value)
+        RawRecord(0, n, stepped_us(n) // 1000, key.encode(), value)
         for n in range(TRAINING_ROWS)
-        for key, value in (transaction(n, dice),)
+        for key, value in (transaction(n, dice, stepped_us(n)),)
     ]
     values = replay(events_of(records)).values
     rng = np.random.default_rng(seed)
