@@ -9,7 +9,7 @@ from confluent_kafka import KafkaError, TopicPartition
 
 from contracts.columns import SOURCE_SCHEMA
 from contracts.errors import BrokerError
-from contracts.frontiers import Promise
+from contracts.frontiers import NEWEST_PROMISES, readable_promise
 from contracts.kafka import RawRecord, full_ranges, make_reader
 from contracts.settings import KafkaSettings
 from contracts.wire import LABELS as LABEL_FORMAT
@@ -20,7 +20,6 @@ from features.tile_service import Arrived, QueuedPromises
 
 BATCH_RECORDS = 20_000
 POLL_SECONDS = 0.02
-NEWEST_PROMISES = 10
 
 
 class KafkaTileSource:
@@ -47,7 +46,7 @@ class KafkaTileSource:
         ]
         promises = full_ranges(self._kafka, self._kafka.frontiers_topic)
         self._queue.heard += sum(span.end > 0 for span in promises)
-        for span in promises:  # the newest one says all that those before it did
+        for span in promises:
             newest = max(span.start, span.end - NEWEST_PROMISES)
             places.append(TopicPartition(span.topic, span.partition, newest))
         self._consumer.assign(places)
@@ -72,8 +71,9 @@ class KafkaTileSource:
 
     def _hear(self, messages: list[Any]) -> None:
         for message in messages:
-            if message.value() is not None:
-                self._queue.hear(Promise.from_json(message.value()))
+            promise = readable_promise(message.value())
+            if promise is not None:
+                self._queue.hear(promise)
 
     def promises(self) -> Sequence[tuple[Partition, int, int]]:
         """See `TileSource`."""

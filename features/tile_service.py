@@ -15,7 +15,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from contracts.errors import StateError
-from contracts.frontiers import Promise
+from contracts.frontiers import LIVE_MS, Promise
 from features import layout
 from features.tile_fold import EVENTS, LABELS, Partition, Place, TileFolder
 from features.tile_store import TileManifest, TileStore
@@ -25,8 +25,6 @@ logger = logging.getLogger(__name__)
 
 BUSY_SECONDS, IDLE_SECONDS = 1.0, 0.02
 """Between two writes: while there is a backlog, and when there is none."""
-LIVE_MS = layout.HOUR
-"""A topic without promises is live when its newest record is at most so old."""
 WALL_SLACK_MS = 2_000
 """A live publisher's record may arrive this long after its timestamp."""
 

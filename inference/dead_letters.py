@@ -1,18 +1,24 @@
 """Dead letters read back: list them, show one, send one again once its cause is mended."""
 
 import base64
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from pydantic import ValidationError
 
+from contracts.delivery import Delivery
 from contracts.errors import DataError
+from contracts.frontiers import LIVE_MS, newest_promises
 from contracts.kafka import OffsetRange, RawRecord, full_ranges, make_producer, read_range
 from contracts.messages import Rejected, SourceRef
 from contracts.settings import KafkaSettings
 
 REPLAY_HEADER = "replayed_from"
-FLUSH_SECONDS = 30.0
+NOT_A_LETTER = "not_a_letter"
+NEWEST_RECORDS = 1_000
+"""Timestamps of a topic are nearly in order: the newest one is among so many last records."""
+ANY_PARTITION = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +70,7 @@ def _unreadable(record: RawRecord, error: ValidationError) -> Rejected:
     )
     return Rejected(
         source=here,
-        error_code="not_a_letter",
+        error_code=NOT_A_LETTER,
         error_message=f"{error.error_count()} fields are not those of a dead letter",
         raw=base64.b64encode(record.value or b"").decode(),
     )
@@ -107,15 +113,70 @@ def replay_letter(kafka: KafkaSettings, letter: DeadLetter, value: bytes | None 
     coordinates, so it gets its own decision or rejection.
 
     Raises:
-        DataError: the broker did not take it.
+        BrokerError: Kafka is out of reach or did not take it.
+        DataError: the record is no dead letter.
     """
+    refuse_foreign(letter)
     source = letter.rejected.source
-    producer = make_producer(kafka)
-    producer.produce(
-        source.topic,
-        key=letter.key,
-        value=letter.raw if value is None else value,
-        headers={REPLAY_HEADER: f"{source.topic}-{source.partition}:{source.offset}"},
+    stamp_ms = replay_stamp_ms(
+        newest_stamps(kafka, source.topic),
+        source.partition,
+        _promised_ms(kafka, source.topic),
+        time.time_ns() // 1_000_000,
     )
-    if producer.flush(FLUSH_SECONDS):
-        raise DataError("the broker did not take the record", value=letter.number)
+    send_again(Delivery(make_producer(kafka), "the record"), letter, value, stamp_ms)
+
+
+def refuse_foreign(letter: DeadLetter) -> None:
+    """DataError for a record of the dead-letter topic that names no topic to send it to."""
+    if letter.rejected.error_code == NOT_A_LETTER:
+        raise DataError(
+            "this record of the dead-letter topic is no dead letter: it names no source",
+            value=letter.number,
+            remedy="Send its bytes to the topic that they are meant for",
+        )
+
+
+def send_again(delivery: Delivery, letter: DeadLetter, value: bytes | None, stamp_ms: int) -> None:
+    """Send it with this timestamp, and wait until it has arrived; BrokerError when it has not."""
+    source = letter.rejected.source
+    delivery.send(
+        source.topic,
+        letter.key,
+        letter.raw if value is None else value,
+        partition=source.partition if letter.key is None else ANY_PARTITION,
+        timestamp=stamp_ms,
+        headers=[(REPLAY_HEADER, f"{source.topic}-{source.partition}:{source.offset}")],
+    )
+    delivery.finish()
+
+
+def replay_stamp_ms(
+    newest: Mapping[int, int], partition: int, promised_ms: int | None, now_ms: int
+) -> int:
+    """The timestamp of a record sent now to a topic whose time may not be the wall's.
+
+    `newest` is the newest timestamp of each partition with records. On a live topic it is now. A
+    backfilled, imported or lapsing one keeps its time: now would lift the partition's clock over
+    all that is still to come, and less than what was promised would come too late for its tile.
+    """
+    last = max(newest.values(), default=now_ms)
+    if promised_ms is None and now_ms - last <= LIVE_MS:
+        return now_ms
+    return max(newest.get(partition, last), promised_ms or 0)
+
+
+def newest_stamps(kafka: KafkaSettings, topic: str) -> dict[int, int]:
+    """The largest timestamp among each partition's last records, milliseconds."""
+    newest: dict[int, int] = {}
+    for span in full_ranges(kafka, topic):
+        start = max(span.start, span.end - NEWEST_RECORDS)
+        for records in read_range(kafka, OffsetRange(topic, span.partition, start, span.end)):
+            stamps = [newest.get(span.partition, 0), *(record.timestamp_ms for record in records)]
+            newest[span.partition] = max(stamps)
+    return newest
+
+
+def _promised_ms(kafka: KafkaSettings, topic: str) -> int | None:
+    promises = [promise for promise in newest_promises(kafka) if topic in promise.ends]
+    return max((promise.until_ms for promise in promises), default=None)

@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from contracts.frontiers import Promise
-from contracts.kafka import OffsetRange, full_ranges, read_range
+from contracts.frontiers import Promise, newest_promises
+from contracts.kafka import full_ranges
 from contracts.settings import KafkaSettings
 from producer.records import Record
 
@@ -75,10 +75,4 @@ def open_promises(kafka: KafkaSettings) -> Promises:
 
 def last_promise_us(kafka: KafkaSettings) -> int:
     """What was promised last on the settings' topics; 0 for nothing."""
-    newest = 0
-    for span in full_ranges(kafka, kafka.frontiers_topic):
-        last = OffsetRange(span.topic, span.partition, max(span.start, span.end - 1), span.end)
-        for records in read_range(kafka, last):
-            bodies = (record.value for record in records if record.value is not None)
-            newest = max([newest, *(Promise.from_json(body).until_ms * 1000 for body in bodies)])
-    return newest
+    return max((promise.until_ms for promise in newest_promises(kafka)), default=0) * 1000
