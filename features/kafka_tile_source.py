@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from confluent_kafka import KafkaError, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from contracts.columns import SOURCE_SCHEMA
 from contracts.errors import BrokerError
@@ -84,12 +84,12 @@ class KafkaTileSource:
         return None if self._queue.heard else self.ends()
 
     def ends(self) -> dict[Partition, int]:
-        """The offset after the last record of each partition now."""
-        ends = {}
-        for kind, number in self.partitions():
-            place = TopicPartition(self._topics[kind], number)
-            _, ends[kind, number] = self._consumer.get_watermark_offsets(place, timeout=5.0)
-        return ends
+        """The offset after the last record of each partition now; BrokerError without an answer."""
+        places = {
+            (kind, number): TopicPartition(self._topics[kind], number)
+            for kind, number in self.partitions()
+        }
+        return {partition: end_of(self._consumer, place) for partition, place in places.items()}
 
     def close(self) -> None:
         """Leave the broker."""
@@ -102,6 +102,19 @@ class KafkaTileSource:
         kind = self._kinds[topic]
         table = events_of(records) if kind == EVENTS else labels_of(records)
         return Arrived((kind, number), table, records[-1].offset + 1)
+
+
+def end_of(consumer: Any, place: TopicPartition) -> int:
+    """The offset after a partition's last record; BrokerError without an answer."""
+    try:
+        end: int = consumer.get_watermark_offsets(place, timeout=5.0)[1]
+    except KafkaException as error:
+        raise BrokerError(
+            f"Kafka did not say where {place.topic} ends: {error.args[0].str()}",
+            value=place.partition,
+            remedy="Check the broker with `fraud status` and its log",
+        ) from error
+    return end
 
 
 def labels_of(records: list[RawRecord]) -> pa.Table:

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from contracts.errors import BrokerError, StoreError
+from contracts.errors import BrokerError, StoreError, TilesError
 from contracts.frontiers import alive_key
 from contracts.settings import Settings
 from features import layout
@@ -30,35 +30,46 @@ Progress = Callable[[int], None]
 
 
 def run_tiles(settings: Settings, stop: threading.Event) -> None:
-    """Fold until `stop` is set; waits for a store that is away.
+    """Fold until `stop` is set; waits for a store or a broker that is away.
 
     Raises:
-        BrokerError: Kafka is out of reach at the start, or refuses a read.
+        BrokerError: Kafka is out of reach at the start.
     """
     store = make_tile_store(settings)
     source = KafkaTileSource(settings.kafka)
-    service = make_service(settings, store, source)
-    key, next_sign = alive_key(settings.kafka.topic), 0.0
-    is_started = False
+    key = alive_key(settings.kafka.topic)
     try:
-        while not stop.is_set():
-            try:
-                if not is_started:
-                    service.start()
-                    is_started = True
-                began = time.monotonic()
-                count = service.step()
-                if time.monotonic() >= next_sign:
-                    store.show_life(key, told(service), LIFE_EXPIRES_SECONDS)
-                    next_sign = time.monotonic() + LIFE_SECONDS
-                if count < BACKLOG_RECORDS:
-                    stop.wait(max(0.0, PACE_SECONDS - (time.monotonic() - began)))
-            except StoreError as error:
-                logger.warning("waiting for the store: %s", error)
-                is_started = False
-                stop.wait(REST_SECONDS)
+        fold_until(
+            stop,
+            make_service(settings, store, source),
+            lambda sign: store.show_life(key, sign, LIFE_EXPIRES_SECONDS),
+        )
     finally:
         source.close()
+
+
+def fold_until(
+    stop: threading.Event, service: TileService, show_life: Callable[[str], None]
+) -> None:
+    """Fold until `stop` is set, from the store's state again after each failure of a server."""
+    next_sign = 0.0
+    is_started = False
+    while not stop.is_set():
+        try:
+            if not is_started:
+                service.start()
+                is_started = True
+            began = time.monotonic()
+            count = service.step()
+            if time.monotonic() >= next_sign:
+                show_life(told(service))
+                next_sign = time.monotonic() + LIFE_SECONDS
+            if count < BACKLOG_RECORDS:
+                stop.wait(max(0.0, PACE_SECONDS - (time.monotonic() - began)))
+        except (StoreError, BrokerError) as error:
+            logger.warning("waiting for a server: %s", error)
+            is_started = False
+            stop.wait(REST_SECONDS)
 
 
 def make_service(settings: Settings, store: TileStore, source: KafkaTileSource) -> TileService:
@@ -79,12 +90,13 @@ def rebuild_tiles(settings: Settings, progress: Progress) -> None:
 
     Raises:
         BrokerError, StoreError: a server does not answer.
+        TilesError: the running `fraud tiles` has not done it within an hour.
     """
     store = make_tile_store(settings)
     before = store.manifest()
     store.forget()
     if store.has_life(alive_key(settings.kafka.topic)):
-        _await_renewal(store, before)
+        await_renewal(store, before)
         return
     source = KafkaTileSource(settings.kafka)
     try:
@@ -117,12 +129,22 @@ def fold_to_end(
     service.write()
 
 
-def _await_renewal(store: TileStore, before: TileManifest | None) -> None:
-    """Wait until the running service has got as far as it was."""
-    deadline = time.monotonic() + REBUILD_SECONDS
+def await_renewal(
+    store: TileStore,
+    before: TileManifest | None,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    rest: Callable[[float], None] = time.sleep,
+) -> None:
+    """Wait until the running service has got as far as it was; TilesError when it does not."""
+    deadline = clock() + REBUILD_SECONDS
     wanted = 0 if before is None else before.transactions_ms
-    while time.monotonic() < deadline:
+    while clock() < deadline:
         manifest = store.manifest()
         if manifest is not None and manifest.transactions_ms >= wanted:
             return
-        time.sleep(0.1)
+        rest(0.1)
+    raise TilesError(
+        f"`fraud tiles` has not made the tiles anew within {REBUILD_SECONDS:.0f} s",
+        remedy="See its log; with it stopped, `fraud rebuild-state` does it itself",
+    )
