@@ -1,8 +1,11 @@
 """A termination request ends a command as Ctrl-C does, so that it tidies up."""
 
+import os
 import signal
 import threading
 from types import FrameType
+
+STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 
 def terminate_as_interrupt() -> None:
@@ -16,8 +19,23 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def stop_on_signals() -> threading.Event:
-    """An event that SIGTERM and Ctrl-C set, so that work ends in order."""
+    """An event that SIGTERM and Ctrl-C set, so that work ends in order; call it once.
+
+    A handler that set the event itself would run inside the main thread's `wait` now and then, and
+    wait for a lock that this very thread holds. So the interpreter only writes the signal's number
+    to a pipe, and a thread of its own sets the event.
+    """
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    for number in STOPPING:
+        signal.signal(number, lambda *_: None)
+    threading.Thread(target=_set_when_told, args=(reader, stop), daemon=True).start()
     return stop
+
+
+def _set_when_told(reader: int, stop: threading.Event) -> None:
+    while not set(os.read(reader, 64)) & set(STOPPING):
+        pass
+    stop.set()
