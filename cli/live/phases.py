@@ -56,8 +56,11 @@ class Phase:
 class Phases:
     """Runs phases one after the other and remembers how long each took for the next estimate."""
 
-    def __init__(self, console: Console, memory: Path) -> None:
+    def __init__(
+        self, console: Console, memory: Path, line_every_seconds: float = LINE_EVERY_SECONDS
+    ) -> None:
         self._console = console
+        self._line_every_seconds = line_every_seconds
         self._memory = memory
         self.seconds: dict[str, float] = {}
         self._past: dict[str, float] = _read(memory)
@@ -99,7 +102,7 @@ class Phases:
         done = threading.Event()
 
         def speak() -> None:
-            while not done.wait(LINE_EVERY_SECONDS):
+            while not done.wait(self._line_every_seconds):
                 self._console.print(f"  {phase.line()}", highlight=False, soft_wrap=True)
 
         speaker = threading.Thread(target=speak, daemon=True)
