@@ -29,7 +29,7 @@ test: install ## Lint, types, unit, integration and end-to-end tests
 	@$(BIN)/pytest tests/e2e tests/integration $(ARGS)
 
 unit: install ## Unit tests alone, a process per core
-	@$(BIN)/pytest tests/unit -n auto $(ARGS)
+	@$(BIN)/pytest tests/unit -n auto --dist worksteal $(ARGS)
 
 chaos: install ## Kill parts of the stream and every service of a running demo
 	@$(BIN)/pytest -m chaos $(ARGS)
