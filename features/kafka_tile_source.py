@@ -20,6 +20,8 @@ from features.tile_service import Arrived, QueuedPromises
 
 BATCH_RECORDS = 20_000
 POLL_SECONDS = 0.02
+FETCH_BYTES = 16_384
+"""Fewer wait a moment at the broker, which would else answer for every single record."""
 
 
 class KafkaTileSource:
@@ -30,7 +32,9 @@ class KafkaTileSource:
         self._kinds = {kafka.topic: EVENTS, kafka.labels_topic: LABELS}
         self._topics = {kind: topic for topic, kind in self._kinds.items()}
         self._queue = QueuedPromises(self._kinds)
-        self._consumer: Any = make_reader(kafka, **{"fetch.wait.max.ms": 20})
+        self._consumer: Any = make_reader(
+            kafka, **{"fetch.min.bytes": FETCH_BYTES, "fetch.wait.max.ms": 20}
+        )
         self._spans = [span for t in self._kinds for span in full_ranges(kafka, t)]
 
     def partitions(self) -> Sequence[Partition]:

@@ -110,7 +110,8 @@ def _format(layout: Layout, cancelled: Callable[[], bool]) -> None:
     properties.write_text(server_properties(layout, scratch), encoding="utf-8")
     command = [*_java(layout), "kafka.tools.StorageTool", "format"]
     run_command(
-        [*command, "-t", cluster, "-c", str(properties)],
+        # One word: an id may begin with a hyphen, and would be taken for an option.
+        [*command, f"--cluster-id={cluster}", f"--config={properties}"],
         doing="formatting Kafka's data folder",
         log=layout.logs / "kafka.log",
         remedy="See the log; then run `fraud up` again",
