@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from contracts.errors import StateError
 from features.engine import FeatureMatrix, replay
 from features.serving import FeatureServer
-from features.store import Manifest, MemoryStateStore, StateStore, Stored
+from features.store import Manifest, MemoryStateStore, OneByOne, StateStore, Stored
 from features.tile_history import folded
 from features.tile_reader import TileReader
 from features.tile_store import TileStore
@@ -49,7 +49,7 @@ def of_partition(table: pa.Table, partition: int) -> pa.Table:
 
 
 @dataclass
-class DyingStore:
+class DyingStore(OneByOne):
     """A store whose process dies before or after its n-th write, or that is wiped before it."""
 
     inner: StateStore
@@ -148,7 +148,7 @@ class Scorer:
             chunk = rows.slice(low, high - low)
             if len(chunk):
                 self.seen.append((low, serve_or_recover(server, chunk, partition, first)))
-        server.mark(partition, first, after)
+        server.mark({partition: (first, after)})
 
 
 def serve_or_recover(
@@ -156,10 +156,10 @@ def serve_or_recover(
 ) -> FeatureMatrix:
     """What a scorer does: on unusable state ensure it and try once more."""
     try:
-        return server.serve(chunk, partition=partition, committed_offset=committed)
+        return server.serve(chunk, committed={partition: committed})
     except StateError:
         server.ensure(partition, chunk["offset"][0].as_py())
-        return server.serve(chunk, partition=partition, committed_offset=committed)
+        return server.serve(chunk, committed={partition: committed})
 
 
 def of_rows(matrix: FeatureMatrix, rows: NDArray[np.bool_]) -> FeatureMatrix:

@@ -69,7 +69,7 @@ def batches(size: int, count: int) -> Iterator[SourceBatch]:
         numbers = np.arange(first, first + size)
         records = [transaction(number, dice, stepped_us(number)) for number in numbers.tolist()]
         yield SourceBatch(
-            0,
+            np.zeros(size, np.int32),
             numbers,
             stepped_us(numbers),
             [card.encode() for card, _ in records],
@@ -111,7 +111,7 @@ def whole(settings: Settings, model: Bundle, size: int, count: int) -> float:
     scorer = Scorer(Topics.of(settings.kafka), empty_server(supply), settings.fallback)
     for number, batch in enumerate(supply):
         with stages.stage("measured" if number >= count else "warm-up"):
-            scorer.score(batch, committed_offset=int(batch.offsets[0]), model=model)
+            scorer.score(batch, committed={0: int(batch.offsets[0])}, model=model)
     return stages.per_event(size * count)["measured"]
 
 
@@ -129,8 +129,8 @@ def _one(server: FeatureServer, model: Bundle, batch: SourceBatch, stages: Stage
         events = events_of(batch)
     first = int(batch.offsets[0])
     with stages.stage("features"):
-        matrix = server.serve(events, partition=0, committed_offset=first)
-        server.mark(0, first, batch.next_offset)
+        matrix = server.serve(events, committed={0: first})
+        server.mark({0: (first, first + len(batch))})
     with stages.stage("model"):
         score = model.score(matrix.values)
     with stages.stage("policy"):
@@ -151,7 +151,7 @@ def _one(server: FeatureServer, model: Bundle, batch: SourceBatch, stages: Stage
         values=matrix.values, model_version="1", policy_version="1", feature_set="x", tier="model",
     )  # fmt: skip
     with stages.stage("encode"):
-        encode_decisions("transactions", 0, events, columns)
+        encode_decisions("transactions", events, columns)
 
 
 def main() -> None:

@@ -56,20 +56,23 @@ def matrix(values: NDArray[np.float64], statuses: NDArray[np.int64]) -> FeatureM
 def card_groups(
     events: pa.Table, encoded: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Row numbers grouped by (partition, card) in offset order, and each group's bounds."""
-    cards = events["card_id"].combine_chunks().dictionary_encode()
-    codes = _indices(cards).astype(np.int64)
-    partitions = events["partition"].to_numpy().astype(np.int64)
-    groups = codes * (int(partitions.max(initial=0)) + 1) + partitions
+    """Row numbers grouped by (partition, card) in offset order, and each group's bounds.
+
+    The groups of a partition stand together.
+    """
+    codes = _codes(events["card_id"])
+    groups = events["partition"].to_numpy() * np.int64(len(events) + 1) + codes
     order = np.lexsort((encoded[:, E_OFFSET], groups))
     edges = np.flatnonzero(np.diff(groups[order])) + 1
     return order, np.concatenate(([0], edges, [len(order)])).astype(np.int64)
 
 
-def _indices(encoded: pa.Array | pa.ChunkedArray) -> NDArray[np.int32]:
+def _codes(column: pa.ChunkedArray) -> NDArray[np.int32]:
+    """A number per row, the same for equal values."""
+    encoded = column.combine_chunks().dictionary_encode()
     chunk = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
-    indices: NDArray[np.int32] = chunk.indices.to_numpy(zero_copy_only=False)
-    return indices
+    codes: NDArray[np.int32] = chunk.indices.to_numpy(zero_copy_only=False)
+    return codes
 
 
 def warm_up() -> None:

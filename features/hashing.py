@@ -88,12 +88,16 @@ def hash_all(data: NDArray[np.uint8], offsets: NDArray[np.int64], out: NDArray[n
 
 def string_buffers(column: pa.ChunkedArray) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """A string column as its bytes and its n + 1 boundaries; nulls are empty strings."""
-    combined = column.cast(pa.large_string()).combine_chunks()
-    array = combined.chunk(0) if isinstance(combined, pa.ChunkedArray) else combined
+    if column.num_chunks == 1 and pa.types.is_string(column.type):
+        array, width = column.chunk(0), 4
+    else:  # long columns need wide offsets once they are in one piece
+        combined = column.cast(pa.large_string()).combine_chunks()
+        array = combined.chunk(0) if isinstance(combined, pa.ChunkedArray) else combined
+        width = 8
     _, offsets, data = array.buffers()
-    bounds = np.frombuffer(offsets, dtype=np.int64)[array.offset : array.offset + len(array) + 1]
+    bounds = np.frombuffer(offsets, dtype=f"i{width}")[array.offset : array.offset + len(array) + 1]
     content = np.frombuffer(data, dtype=np.uint8) if data is not None else np.zeros(1, np.uint8)
-    return content, bounds
+    return content, bounds.astype(np.int64, copy=False)
 
 
 def hash_column(column: pa.ChunkedArray) -> NDArray[np.uint64]:
@@ -102,5 +106,6 @@ def hash_column(column: pa.ChunkedArray) -> NDArray[np.uint64]:
     if len(column):
         data, bounds = string_buffers(column)
         hash_all(data, bounds, out)
-        out[column.is_null().to_numpy()] = 0
+        if column.null_count:
+            out[column.is_null().to_numpy()] = 0
     return out

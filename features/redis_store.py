@@ -4,6 +4,7 @@ Keys, all under `prefix:{partition}`: `:generation`, `:manifest` (JSON) and, a h
 state, `:states:<generation>`. A rebuild starts a new hash and unlinks the old one.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -36,6 +37,9 @@ if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 'generation' end
 redis.call('SET', KEYS[2], ARGV[2])
 return ''
 """
+_Call = tuple[int, str, list[str], list[Any]]
+"""Partition, generation, keys and further words of a script's call."""
+
 WRITE_CARDS = 5_000
 """Cards in one call of the script: a Lua call may not hold Redis up for long."""
 
@@ -48,8 +52,6 @@ class RedisStateStore:
         self._client = redis.Redis.from_url(
             url, socket_timeout=timeout_seconds, socket_connect_timeout=timeout_seconds
         )
-        self._write = self._client.register_script(WRITE)
-        self._mark = self._client.register_script(MARK)
 
     def manifest(self, partition: int) -> Manifest | None:
         """See `StateStore`."""
@@ -62,20 +64,31 @@ class RedisStateStore:
 
     def read(self, partition: int, generation: str, cards: Sequence[str]) -> Stored:
         """See `StateStore`."""
+        return self.read_many({partition: (generation, cards)})[partition]
+
+    def read_many(self, asked: Mapping[int, tuple[str, Sequence[str]]]) -> dict[int, Stored]:
+        """See `StateStore`."""
         pipeline = self._client.pipeline(transaction=False)
-        pipeline.mget(self._key(partition, "generation"), self._key(partition, "manifest"))
-        pipeline.hmget(self._states(partition, generation), cards)
-        (current, body), states = self._call(pipeline.execute)
-        next_offset = None if body is None else json.loads(body)["next_offset"]
-        return Stored(None if current is None else current.decode(), next_offset, states)
+        for partition, (generation, cards) in asked.items():
+            pipeline.mget(self._key(partition, "generation"), self._key(partition, "manifest"))
+            pipeline.hmget(self._states(partition, generation), cards)
+        answers = iter(self._call(pipeline.execute))
+        return {partition: _stored(next(answers), next(answers)) for partition in asked}
 
     def write(self, partition: int, generation: str, states: Mapping[str, bytes]) -> None:
         """See `StateStore`."""
-        keys = [self._key(partition, "generation"), self._states(partition, generation)]
-        items = list(states.items())
-        for start in range(0, len(items), WRITE_CARDS):
-            part = [word for item in items[start : start + WRITE_CARDS] for word in item]
-            self._refuse(partition, generation, self._script(self._write, keys, part, generation))
+        self.write_many({partition: (generation, states)})
+
+    def write_many(self, states: Mapping[int, tuple[str, Mapping[str, bytes]]]) -> None:
+        """See `StateStore`."""
+        calls = []
+        for partition, (generation, held) in states.items():
+            keys = [self._key(partition, "generation"), self._states(partition, generation)]
+            items = list(held.items())
+            for start in range(0, len(items), WRITE_CARDS):
+                part = [word for item in items[start : start + WRITE_CARDS] for word in item]
+                calls.append((partition, generation, keys, part))
+        self._run(WRITE, calls)
 
     def begin(self, partition: int, generation: str) -> None:
         """See `StateStore`."""
@@ -89,14 +102,41 @@ class RedisStateStore:
 
     def mark(self, partition: int, manifest: Manifest) -> None:
         """See `StateStore`."""
-        keys = [self._key(partition, "generation"), self._key(partition, "manifest")]
-        body = json.dumps(asdict(manifest))
-        answer = self._script(self._mark, keys, [body], manifest.generation)
-        self._refuse(partition, manifest.generation, answer)
+        self.mark_many({partition: manifest})
 
-    def _script(self, script: Any, keys: list[str], words: list[Any], generation: str) -> str:
-        answer: bytes = self._call(lambda: script(keys=keys, args=[generation, *words]))
-        return answer.decode()
+    def mark_many(self, manifests: Mapping[int, Manifest]) -> None:
+        """See `StateStore`."""
+        self._run(
+            MARK,
+            [
+                (
+                    partition,
+                    manifest.generation,
+                    [self._key(partition, "generation"), self._key(partition, "manifest")],
+                    [json.dumps(asdict(manifest))],
+                )
+                for partition, manifest in manifests.items()
+            ],
+        )
+
+    def _run(self, script: str, calls: Sequence[_Call]) -> None:
+        """Run a script once per call, all in one round trip; the first refusal is raised."""
+        answers = self._call(lambda: self._evaluated(script, calls))
+        for (partition, generation, _, _), answer in zip(calls, answers, strict=True):
+            self._refuse(partition, generation, answer.decode())
+
+    def _evaluated(self, script: str, calls: Sequence[_Call]) -> list[bytes]:
+        # Not redis-py's script objects: in a pipeline they cost another round trip each time.
+        digest = hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
+        pipeline = self._client.pipeline(transaction=False)
+        for _, generation, keys, words in calls:
+            pipeline.evalsha(digest, len(keys), *keys, generation, *words)
+        try:
+            answers: list[bytes] = pipeline.execute()
+        except redis.exceptions.NoScriptError:  # the first call ever, or Redis was restarted
+            self._client.script_load(script)
+            return self._evaluated(script, calls)
+        return answers
 
     def _refuse(self, partition: int, generation: str, answer: str) -> None:
         if answer == "generation":
@@ -118,3 +158,9 @@ class RedisStateStore:
                 f"Redis failed: {error}",
                 remedy="Check REDIS_URL and `fraud status`; the fallback rules decide meanwhile",
             ) from error
+
+
+def _stored(marks: Sequence[bytes | None], states: list[bytes | None]) -> Stored:
+    generation, body = marks
+    next_offset = None if body is None else json.loads(body)["next_offset"]
+    return Stored(None if generation is None else generation.decode(), next_offset, states)

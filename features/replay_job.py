@@ -109,7 +109,7 @@ def replay_partition(history: History, span: OffsetRange, folder: Path, tiles: T
     total = 0
     for events in history.read(span.partition, span.start, span.end):
         after = events["offset"][-1].as_py() + 1
-        served = server.serve(events, partition=span.partition, committed_offset=after)
+        served = server.serve(events, committed={span.partition: after})
         first = events["offset"][0].as_py()
         path = folder / f"{span.partition:04d}-{first:012d}-{after:012d}.parquet"
         for other in _overlapping(folder, span.partition, first, after):

@@ -12,7 +12,7 @@ Order per batch, and what a crash between two steps does:
 
 import itertools
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from contracts.errors import StateError
 from contracts.kafka import OffsetRange
 from contracts.settings import Settings
+from contracts.spans import Span, spans_of
 from features.clocks import clocks_after, stamps_ms
 from features.definition import FEATURE_SET, FeatureSet
 from features.encoding import encode
@@ -42,7 +43,7 @@ def store_prefix(topic: str, feature_set: FeatureSet = FEATURE_SET) -> str:
 
 
 class FeatureServer:
-    """The features of micro-batches, one partition at a time; not for use by two threads."""
+    """The features of micro-batches over any partitions; not for use by two threads."""
 
     def __init__(
         self,
@@ -67,29 +68,37 @@ class FeatureServer:
         self._marked: dict[int, int] = {}
         self._spoilt: set[int] = set()
 
-    def serve(self, events: pa.Table, *, partition: int, committed_offset: int) -> FeatureMatrix:
-        """Features of a batch of one partition in offset order, and the state after it.
+    def serve(self, events: pa.Table, *, committed: Mapping[int, int]) -> FeatureMatrix:
+        """Features of a batch, and the state after it.
 
-        `events` has EVENT_SCHEMA; any offset from `committed_offset` on may be fed again later. A
-        micro-batch may come in several calls with one committed offset, in offset order. What is
-        served goes on where `ensure` or the last call ended.
+        `events` has EVENT_SCHEMA, a partition's rows together in offset order; any offset from the
+        partition's `committed` one on may be fed again later. A micro-batch may come in several
+        calls with one committed offset, in offset order. What is served of a partition goes on
+        where `ensure` or the last call ended.
 
         Raises:
-            StateError: the state was wiped, rebuilt, or is ahead: call `ensure`, then serve again.
+            StateError: a state was wiped, rebuilt, or is ahead: call `ensure`, then serve again.
             StoreError: the store does not answer or refuses a write.
             TilesError: the tiles across cards are not complete in time.
         """
         shared = np.empty((len(events), len(self._set.features)))
         if len(events) == 0:
             return matrix(shared, np.empty(0, dtype=np.int64))
-        self._generation(partition)
-        clocks = clocks_after(self._clocks.now(partition), stamps_ms(events))
+        spans = spans_of(events["partition"].to_numpy())
+        for span in spans:
+            self._generation(span.partition)
+        stamps = stamps_ms(events)
+        clocks = np.concatenate(
+            [clocks_after(self._clocks.now(s.partition), stamps[s.rows]) for s in spans]
+        )
         if self._set.shared:
             self._readable_tiles().fill(events, clocks, shared)
-        served = self._serve_cards(events, partition, committed_offset)
+        served = self._serve_cards(events, spans, committed)
         own = len(self._set.of_cards)
         served.values[:, own:] = shared[:, own:]
-        self._clocks.advance(partition, int(events["offset"][0].as_py()), int(clocks[-1]))
+        offsets = events["offset"].to_numpy()
+        for s in spans:
+            self._clocks.advance(s.partition, int(offsets[s.start]), int(clocks[s.stop - 1]))
         return served
 
     def _readable_tiles(self) -> TileReader:
@@ -102,30 +111,49 @@ class FeatureServer:
         return self._tiles
 
     def _serve_cards(
-        self, events: pa.Table, partition: int, committed_offset: int
+        self, events: pa.Table, spans: Sequence[Span], committed: Mapping[int, int]
     ) -> FeatureMatrix:
-        generation = self._generation(partition)
         encoded = encode(events)
         order, bounds = card_groups(events, encoded)
-        cards = events["card_id"].take(pa.array(order[bounds[:-1]])).to_pylist()
-        stored = self._store.read(partition, generation, cards)
-        self._refuse_stale(partition, stored)
-        folded = self._fold(encoded[order], bounds, stored.states, committed_offset)
+        heads = order[bounds[:-1]]
+        cards = events["card_id"].take(pa.array(heads)).to_pylist()
+        homes = spans_of(events["partition"].to_numpy()[heads])
+        stored = self._store.read_many(
+            {s.partition: (self._generation(s.partition), cards[s.rows]) for s in homes}
+        )
+        for span in homes:
+            self._refuse_stale(span.partition, stored[span.partition])
+        states = [state for span in homes for state in stored[span.partition].states]
+        offsets = _offsets_of_cards(encoded[:, E_OFFSET], spans, homes, committed)
+        folded = self._fold(encoded[order], bounds, states, offsets)
         if folded.outcome != OK:
+            partition = next(s.partition for s in homes if s.start <= folded.card < s.stop)
             self._spoilt.add(partition)
             raise _unusable(folded.outcome, partition, cards[folded.card])
-        self._store.write(partition, generation, dict(zip(cards, folded.states(), strict=True)))
+        after = folded.states()
+        self._store.write_many(
+            {
+                s.partition: (
+                    self._generation(s.partition),
+                    dict(zip(cards[s.rows], after[s.rows], strict=True)),
+                )
+                for s in homes
+            }
+        )
         return matrix(*folded.in_input_order(order))
 
-    def mark(self, partition: int, base_offset: int, next_offset: int) -> None:
-        """Record that states may be replayed from `base_offset` and continue at `next_offset`."""
-        generation = self._generation(partition)
-        base_clock, next_clock = self._clocks.marked(partition, base_offset, next_offset)
-        manifest = Manifest(generation, base_offset, next_offset, base_clock, next_clock)
-        self._store.mark(partition, manifest)
-        self._marked[partition] = next_offset
-        if self._tiles is not None:
-            self._tiles.note(f"{self._reader}:{partition}", base_clock)
+    def mark(self, places: Mapping[int, tuple[int, int]]) -> None:
+        """Record by partition (base, next) that states may be replayed from base, go on at next."""
+        manifests = {}
+        for partition, (base, after) in places.items():
+            base_clock, next_clock = self._clocks.marked(partition, base, after)
+            generation = self._generation(partition)
+            manifests[partition] = Manifest(generation, base, after, base_clock, next_clock)
+        self._store.mark_many(manifests)
+        for partition, manifest in manifests.items():
+            self._marked[partition] = manifest.next_offset
+            if self._tiles is not None:
+                self._tiles.note(f"{self._reader}:{partition}", manifest.base_clock)
 
     def ensure(self, partition: int, start_offset: int, progress: Progress | None = None) -> None:
         """Make the state such that a batch may start at `start_offset`.
@@ -186,12 +214,12 @@ class FeatureServer:
     def _catch_up(self, partition: int, start: int, end: int, progress: Progress | None) -> None:
         if start < end:
             for events in self._past().read(partition, start, end):
-                self._serve_cards(events, partition, end)
+                self._serve_cards(events, [Span(partition, 0, len(events))], {partition: end})
                 clock = clocks_after(self._clocks.now(partition), stamps_ms(events))[-1]
                 self._clocks.set(partition, end, int(clock))
                 if progress is not None:
                     progress(len(events))
-        self.mark(partition, end, end)
+        self.mark({partition: (end, end)})
 
     def _refuse_stale(self, partition: int, stored: Stored) -> None:
         """A wiped store has another generation; one restored from a backup an older manifest."""
@@ -229,15 +257,14 @@ class FeatureServer:
         encoded: NDArray[np.int64],
         bounds: NDArray[np.int64],
         states: list[bytes | None],
-        committed: int,
+        offsets: NDArray[np.int64],
     ) -> "_Folded":
         sizes = [0, *(0 if state is None else len(state) for state in states)]
         blob = np.frombuffer(b"".join(state or b"" for state in states) or b"\0", dtype=np.uint8)
-        offsets = encoded[:, E_OFFSET]
         values = np.empty((len(encoded), len(self._set.features)), dtype=np.float64)
         statuses = np.zeros(len(encoded), dtype=np.int64)
         outcome, card, written, ends = serve_cards(
-            blob, np.cumsum(sizes), encoded, bounds, (committed, offsets.min(), offsets.max()),
+            blob, np.cumsum(sizes), encoded, bounds, offsets,
             self._set.windows, self._set.slots, values, statuses,
         )  # fmt: skip
         return _Folded(outcome, card, written, ends, values, statuses)
@@ -272,6 +299,23 @@ class _Folded:
         values, statuses = np.empty_like(self._values), np.empty_like(self._statuses)
         values[order], statuses[order] = self._values, self._statuses
         return values, statuses
+
+
+def _offsets_of_cards(
+    offsets: NDArray[np.int64],
+    spans: Sequence[Span],
+    homes: Sequence[Span],
+    committed: Mapping[int, int],
+) -> NDArray[np.int64]:
+    """For each card its partition's committed offset, and the batch's first and last one there.
+
+    `spans` are of the batch's rows, `homes` of its cards.
+    """
+    found = np.empty((homes[-1].stop, 3), dtype=np.int64)
+    ends = {s.partition: (offsets[s.start], offsets[s.stop - 1]) for s in spans}
+    for span in homes:
+        found[span.rows] = (committed[span.partition], *ends[span.partition])
+    return found
 
 
 def _unusable(outcome: int, partition: int, card: str) -> StateError:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from features import layout
 from features.compiled import kernel
 from features.hashing import xxh64
-from features.kernel import DUPLICATE, fold, link_all
+from features.kernel import DUPLICATE, fold
 from features.packing import (
     EVENT_BYTES,
     Integer,
@@ -85,7 +85,6 @@ def load(data: Bytes, at: int, memory: Ints, cursor: Ints) -> tuple[Integer, Int
     cursor[layout.C_START] = 0
     cursor[layout.C_END] = header[H_REMEMBERED]
     cursor[layout.C_CAPPED] = header[H_CAPPED]
-    link_all(memory, 0, header[H_REMEMBERED])
     return header[H_BASE_LAST] - 1, tail
 
 
@@ -218,13 +217,16 @@ def serve_cards(
     state_bounds: Ints,
     events: Ints,
     bounds: Ints,
-    offsets: tuple[int, int, int],
+    offsets: Ints,
     windows: Ints,
     slots: Ints,
     values: Floats,
     statuses: Ints,
 ) -> tuple[int, int, Bytes, Ints]:
-    """Fold a batch grouped by card: outcome, the offending card, next states and their bounds."""
+    """Fold a batch grouped by card: outcome, the offending card, next states and their bounds.
+
+    `offsets` holds per card what `serve_card` is given.
+    """
     memory = np.zeros((layout.MEMORY_WIDTH, layout.ROOM + 1), dtype=np.int64)
     cursor = np.zeros(layout.CURSOR_WIDTH, dtype=np.int64)
     numbers = np.zeros(INSTANTS + len(windows) * STATISTICS, dtype=np.float64)
@@ -237,8 +239,9 @@ def serve_cards(
         start, end = bounds[card], bounds[card + 1]
         state = (states, state_bounds[card], state_bounds[card + 1])
         out = (values[start:end], statuses[start:end])
+        span = (offsets[card, 0], offsets[card, 1], offsets[card, 2])
         outcome, written, ends[card + 1] = serve_card(
-            state, events[start:end], offsets, compute, out, base, written, ends[card]
+            state, events[start:end], span, compute, out, base, written, ends[card]
         )
         if outcome != OK:
             return outcome, card, written, ends

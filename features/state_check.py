@@ -123,7 +123,7 @@ def _check(
     kept = FeatureServer(copy, topic, history=history, feature_set=CARD_SET)
     kept.ensure(partition, manifest.next_offset)
     served = [
-        server.serve(probes, partition=partition, committed_offset=manifest.next_offset)
+        server.serve(probes, committed={partition: manifest.next_offset})
         for server in (kept, rebuilt)
     ]
     return len(cards), int(np.sum(_differ(*served)))

@@ -70,6 +70,35 @@ class StateStore(Protocol):
             StateError: its generation is not the current one.
         """
 
+    def read_many(self, asked: Mapping[int, tuple[str, Sequence[str]]]) -> dict[int, Stored]:
+        """`read` of several partitions: by partition a generation and cards; one round trip."""
+
+    def write_many(self, states: Mapping[int, tuple[str, Mapping[str, bytes]]]) -> None:
+        """`write` to several partitions in one round trip: each all or none, each in turn."""
+
+    def mark_many(self, manifests: Mapping[int, Manifest]) -> None:
+        """`mark` of several partitions in one round trip."""
+
+
+class OneByOne:
+    """The port's methods for several partitions, for stores whose round trips cost nothing."""
+
+    def read_many(
+        self: StateStore, asked: Mapping[int, tuple[str, Sequence[str]]]
+    ) -> dict[int, Stored]:
+        """See `StateStore`."""
+        return {p: self.read(p, generation, cards) for p, (generation, cards) in asked.items()}
+
+    def write_many(self: StateStore, states: Mapping[int, tuple[str, Mapping[str, bytes]]]) -> None:
+        """See `StateStore`."""
+        for partition, (generation, held) in states.items():
+            self.write(partition, generation, held)
+
+    def mark_many(self: StateStore, manifests: Mapping[int, Manifest]) -> None:
+        """See `StateStore`."""
+        for partition, manifest in manifests.items():
+            self.mark(partition, manifest)
+
 
 def refuse_generation(partition: int, wanted: str, current: str | None) -> StateError:
     """The store was wiped or rebuilt by someone else."""
@@ -89,7 +118,7 @@ def refuse_older(partition: int, card: str) -> StateError:
     )
 
 
-class MemoryStateStore:
+class MemoryStateStore(OneByOne):
     """States in this process: for tests, replays and the edge."""
 
     def __init__(self) -> None:

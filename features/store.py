@@ -1,6 +1,21 @@
 """The feature stores: the port and its two implementations."""
 
 from features.redis_store import RedisStateStore
-from features.state_store import UNKNOWN, Manifest, MemoryStateStore, StateStore, Stored
+from features.state_store import (
+    UNKNOWN,
+    Manifest,
+    MemoryStateStore,
+    OneByOne,
+    StateStore,
+    Stored,
+)
 
-__all__ = ["UNKNOWN", "Manifest", "MemoryStateStore", "RedisStateStore", "StateStore", "Stored"]
+__all__ = [
+    "UNKNOWN",
+    "Manifest",
+    "MemoryStateStore",
+    "OneByOne",
+    "RedisStateStore",
+    "StateStore",
+    "Stored",
+]

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +26,10 @@ Floats = NDArray[np.float64]
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.005
+KNOWN_BYTES = 64 * 1024 * 1024
+"""Beyond this what was read is forgotten; a minute's entities take far less."""
+ENTRY_BYTES = 100
+"""What an entity takes beside its tiles, about."""
 REMEDY = "See `fraud logs tiles`; the fallback rules decide meanwhile"
 
 
@@ -39,8 +43,44 @@ class _Group:
     names: Ints
 
 
+@dataclass(slots=True)
+class _Known:
+    """Tiles that were read while `manifest` held, or later: closed ones never change again.
+
+    A batch that this manifest makes complete needs no other, whatever has become of the store.
+    """
+
+    manifest: TileManifest | None = None
+    blobs: dict[str, dict[int, bytes | None]] = field(default_factory=dict)
+    size: int = 0
+
+    def missing(self, names: Mapping[str, Sequence[int]]) -> dict[str, list[int]]:
+        """The entities of which nothing was read."""
+        lacking = {
+            kind: [name for name in wanted if name not in self.blobs.get(kind, ())]
+            for kind, wanted in names.items()
+        }
+        return {kind: wanted for kind, wanted in lacking.items() if wanted}
+
+    def add(self, manifest: TileManifest, names: Mapping[str, Sequence[int]], blobs: Blobs) -> None:
+        """Take what was read under this manifest, or a later one of its generation."""
+        held = self.manifest or manifest
+        self.manifest = replace(held, kept_from=manifest.kept_from)
+        for kind, wanted in names.items():
+            found = blobs.get(kind, [])
+            self.blobs.setdefault(kind, {}).update(zip(wanted, found, strict=True))
+            self.size += sum(ENTRY_BYTES + len(blob or b"") for blob in found)
+
+    def of(self, names: Mapping[str, Sequence[int]]) -> Blobs:
+        """What is known of these entities."""
+        return {kind: [self.blobs[kind][name] for name in wanted] for kind, wanted in names.items()}
+
+
 class TileReader:
-    """Reads closed tiles; waits up to `wait_seconds` for a batch's to be complete."""
+    """Reads closed tiles; waits up to `wait_seconds` for a batch's to be complete.
+
+    Tiles are asked for once per entity while one manifest covers the batches: about a minute.
+    """
 
     def __init__(
         self,
@@ -59,6 +99,7 @@ class TileReader:
         self._sleep = sleep
         self._wall_ms = wall_ms
         self._generation = ""
+        self._known = _Known()
         self._noted: dict[str, tuple[int, int]] = {}
 
     def fill(self, events: pa.Table, clocks: Ints, values: Floats) -> None:
@@ -108,18 +149,36 @@ class TileReader:
             self._store.forget()
 
     def _read(self, groups: Sequence[_Group], clocks: Ints) -> Blobs:
-        names: Mapping[str, Sequence[int]] = {g.plan.entity: g.names.tolist() for g in groups}
+        names: Mapping[str, Sequence[int]] = {
+            g.plan.entity: g.names.tolist() for g in groups if len(g.names)
+        }
         newest, oldest = int(clocks.max()), int(clocks.min())
         deadline = self._clock() + self._wait_seconds
-        while True:
-            manifest, blobs = self._store.read(self._generation, names)
+        if not self._is_known(newest, oldest):
+            self._known = _Known()
+        missing = self._known.missing(names)
+        while missing or self._known.manifest is None:
+            manifest, blobs = self._store.read(self._generation, missing)
             if manifest is not None and manifest.generation != self._generation:
-                self._generation = manifest.generation
+                self._generation, self._known = manifest.generation, _Known()
+                missing = self._known.missing(names)
             elif manifest is not None and is_complete(manifest, newest):
                 self._refuse_dropped(manifest, oldest)
-                return blobs
+                self._known.add(manifest, missing, blobs)
+                break
             else:
                 self._await(newest, deadline)
+        return self._known.of(names)
+
+    def _is_known(self, newest: int, oldest: int) -> bool:
+        """Whether what was read before is still all that a batch may see."""
+        manifest = self._known.manifest
+        return (
+            manifest is not None
+            and self._known.size < KNOWN_BYTES
+            and is_complete(manifest, newest)
+            and not self._has_dropped(manifest, oldest)
+        )
 
     def _await(self, newest: int, deadline: float) -> None:
         while True:

@@ -49,4 +49,4 @@ def load_kernels() -> None:
     tiles = TileReader(folded(events))
     server = FeatureServer(MemoryStateStore(), "warm-up", history=_NoHistory(), tiles=tiles)
     server.ensure(0, 0)
-    server.serve(events, partition=0, committed_offset=0)
+    server.serve(events, committed={0: 0})

@@ -29,7 +29,7 @@ def source_batch(rows: pa.RecordBatch) -> SourceBatch:
     """Rows of Spark's Kafka source with `SOURCE_COLUMNS`, all of one partition."""
     timestamps = rows.column("timestamp").cast(pa.timestamp("us", "UTC")).cast(pa.int64())
     return SourceBatch(
-        partition=rows.column("partition")[0].as_py(),
+        partitions=rows.column("partition").to_numpy(),
         offsets=rows.column("offset").to_numpy(),
         timestamps_us=timestamps.to_numpy(),
         keys=rows.column("key").to_pylist(),

@@ -1,9 +1,10 @@
 """The direct consumer: the low-latency path around the same scorer, without Spark.
 
-Per round: 1. poll what is there; 2. score each partition's records, which reads and writes feature
-state; 3. deliver the answers; 4. commit, at most every `COMMIT_SECONDS`. State can be replayed from
-the last commit on, so a crash anywhere decides the records after it again, from the same features.
-With a transactional outbox 3 and 4 are one step, and readers of committed records see no repeat.
+Per round: 1. poll what is there; 2. score the records of all partitions, which reads and writes
+feature state; 3. deliver the answers; 4. commit, at most every `COMMIT_SECONDS`. State can be
+replayed from the last commit on, so a crash anywhere decides the records after it again, from the
+same features. With a transactional outbox 3 and 4 are one step, and readers of committed records
+see no repeat.
 """
 
 import logging
@@ -123,16 +124,14 @@ class DirectConsumer:
 
     def step(self) -> int:
         """One round; returns how many records it answered."""
-        batches = by_partition(self._polled())
-        for batch in batches:
+        batch = batch_of(self._polled())
+        if len(batch):
             self._outbox.send(self._score(batch), self._round)
-        if batches:
-            self._settle({batch.partition: batch.next_offset for batch in batches})
+            self._settle({span.partition: batch.next_offset(span) for span in batch.spans()})
         if self._clock() - self._committed_at >= COMMIT_SECONDS:
             self._commit()
-        count = sum(map(len, batches))
-        self.answered += count
-        return count
+        self.answered += len(batch)
+        return len(batch)
 
     def _settle(self, offsets: Mapping[int, int]) -> None:
         is_committed = self._outbox.settle(offsets)
@@ -150,10 +149,13 @@ class DirectConsumer:
         return [message for message in messages if _is_data(message)]
 
     def _score(self, batch: SourceBatch) -> Answers:
-        committed = self._positions.committed.setdefault(batch.partition, int(batch.offsets[0]))
-        model = self._pool.champion
+        for span in batch.spans():
+            self._positions.committed.setdefault(span.partition, batch.first_offset(span))
         answers = self._scorer.score(
-            batch, committed_offset=committed, model=model, challenger=self._pool.challenger
+            batch,
+            committed=self._positions.committed,
+            model=self._pool.champion,
+            challenger=self._pool.challenger,
         )
         self._meter.count(answers.tally, batch.sent)
         return answers
@@ -196,23 +198,17 @@ def _is_data(message: Any) -> bool:
     raise BrokerError(f"Kafka refused a read: {error.str()}")
 
 
-def by_partition(messages: list[Any]) -> list[SourceBatch]:
-    """Messages as one batch per partition, each in offset order."""
-    groups: dict[int, list[Any]] = {}
-    for message in messages:
-        groups.setdefault(message.partition(), []).append(message)
-    return [_batch(partition, group) for partition, group in sorted(groups.items())]
-
-
-def _batch(partition: int, messages: list[Any]) -> SourceBatch:
-    size = len(messages)
+def batch_of(messages: list[Any]) -> SourceBatch:
+    """Messages as a batch: partition by partition, each in offset order as they came."""
+    ordered = sorted(messages, key=lambda message: message.partition())
+    size = len(ordered)
     return SourceBatch(
-        partition=partition,
-        offsets=np.fromiter((m.offset() for m in messages), np.int64, size),
-        timestamps_us=np.fromiter((m.timestamp()[1] * 1000 for m in messages), np.int64, size),
-        keys=[m.key() for m in messages],
-        values=[m.value() for m in messages],
-        sent=[_sent(m.headers()) for m in messages],
+        partitions=np.fromiter((m.partition() for m in ordered), np.int32, size),
+        offsets=np.fromiter((m.offset() for m in ordered), np.int64, size),
+        timestamps_us=np.fromiter((m.timestamp()[1] * 1000 for m in ordered), np.int64, size),
+        keys=[m.key() for m in ordered],
+        values=[m.value() for m in ordered],
+        sent=[_sent(m.headers()) for m in ordered],
     )
 
 

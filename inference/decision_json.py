@@ -36,9 +36,7 @@ class DecisionColumns:
     tier: str
 
 
-def encode_decisions(
-    topic: str, partition: int, events: pa.Table, decided: DecisionColumns
-) -> list[bytes]:
+def encode_decisions(topic: str, events: pa.Table, decided: DecisionColumns) -> list[bytes]:
     """A `Decision` message per event; row i of `events` (EVENT_SCHEMA) is row i of `decided`."""
     size = len(events)
     rows = zip(
@@ -54,12 +52,13 @@ def encode_decisions(
         decided.is_duplicate.tolist(),
         decided.control.tolist(),
         decided.propensity.tolist(),
+        events["partition"].to_pylist(),
         events["offset"].to_pylist(),
         vector_fragments(decided.values, size),
         strict=True,
     )
     fixed = (decided.model_version, decided.feature_set, decided.policy_version, decided.tier)
-    return [_encode(topic, partition, row, fixed) for row in rows]
+    return [_encode(topic, row, fixed) for row in rows]
 
 
 def vector_fragments(values: NDArray[np.float64] | None, size: int) -> list[orjson.Fragment]:
@@ -71,9 +70,7 @@ def vector_fragments(values: NDArray[np.float64] | None, size: int) -> list[orjs
     return [orjson.Fragment(b"[" + row + b"]") for row in body[2:-2].split(b"],[")]
 
 
-def _encode(
-    topic: str, partition: int, row: tuple[Any, ...], fixed: tuple[str, str, str, str]
-) -> bytes:
+def _encode(topic: str, row: tuple[Any, ...], fixed: tuple[str, str, str, str]) -> bytes:
     model_version, feature_set, policy_version, tier = fixed
     return orjson.dumps(
         {
@@ -94,7 +91,7 @@ def _encode(
             "is_duplicate": row[9],
             "control": row[10],
             "propensity": row[11],
-            "source": {"topic": topic, "partition": partition, "offset": row[12]},
-            "features": row[13],
+            "source": {"topic": topic, "partition": row[12], "offset": row[13]},
+            "features": row[14],
         }
     )

@@ -93,8 +93,8 @@ def open_client(kafka: KafkaSettings, group: str) -> Client:
             # After so long the others take over the partitions of a member that was killed.
             "session.timeout.ms": 10_000,
             "heartbeat.interval.ms": 3_000,
-            "fetch.wait.max.ms": 50,
-            "fetch.min.bytes": 1,
+            "fetch.wait.max.ms": 5,
+            "fetch.min.bytes": 4_096,
             "queued.max.messages.kbytes": 65_536,
         },
     )
@@ -103,5 +103,5 @@ def open_client(kafka: KafkaSettings, group: str) -> Client:
 
 def open_sender(kafka: KafkaSettings) -> Sender:
     """An idempotent producer that reports failures only."""
-    options = {"linger.ms": 0, "delivery.report.only.error": True}
+    options = {"linger.ms": 5, "delivery.report.only.error": True}
     return cast(Sender, make_producer(kafka, **options))

@@ -1,6 +1,6 @@
 """The seams of scoring: what the scorer needs of a model bundle and of the feature server."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -68,8 +68,11 @@ class Features(Protocol):
     def ensure(self, partition: int, start_offset: int) -> None:
         """Bring a partition's state to `start_offset`, from Kafka if need be."""
 
-    def serve(self, events: pa.Table, *, partition: int, committed_offset: int) -> FeatureMatrix:
-        """Features of events in offset order; offsets >= `committed_offset` can be replayed."""
+    def serve(self, events: pa.Table, *, committed: Mapping[int, int]) -> FeatureMatrix:
+        """Features of events, a partition's together in offset order.
 
-    def mark(self, partition: int, base_offset: int, next_offset: int) -> None:
-        """Record that all below `next_offset` is folded and replayable from `base_offset`."""
+        Offsets from a partition's committed one on can be replayed.
+        """
+
+    def mark(self, places: Mapping[int, tuple[int, int]]) -> None:
+        """Record by partition (base, next): all below next is folded, replayable from base."""

@@ -2,10 +2,12 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 from numpy.typing import NDArray
+
+from contracts.spans import Span, spans_of
 
 SENT_HEADER = "sent_us"
 BATCH_HEADER = "batch_id"
@@ -13,12 +15,12 @@ BATCH_HEADER = "batch_id"
 
 @dataclass(frozen=True, slots=True)
 class SourceBatch:
-    """Records of one partition of the transaction topic, in offset order.
+    """Records of the transaction topic; those of a partition stand together, in offset order.
 
     `sent` is the producer's `sent_us` header, copied to the answer so that latency can be measured.
     """
 
-    partition: int
+    partitions: NDArray[np.int32]
     offsets: NDArray[np.int64]
     timestamps_us: NDArray[np.int64]
     keys: Sequence[bytes | None]
@@ -28,10 +30,22 @@ class SourceBatch:
     def __len__(self) -> int:
         return len(self.offsets)
 
-    @property
-    def next_offset(self) -> int:
-        """The offset after the last record."""
-        return int(self.offsets[-1]) + 1
+    def spans(self) -> list[Span]:
+        """Each partition's rows."""
+        return spans_of(self.partitions)
+
+    def first_offset(self, span: Span) -> int:
+        """The offset of a partition's first record."""
+        return int(self.offsets[span.start])
+
+    def next_offset(self, span: Span) -> int:
+        """The offset after a partition's last record."""
+        return int(self.offsets[span.stop - 1]) + 1
+
+    def part(self, span: Span) -> "SourceBatch":
+        """The records of one partition."""
+        columns = (getattr(self, column.name) for column in fields(self))
+        return SourceBatch(*(column[span.rows] for column in columns))
 
 
 @dataclass(slots=True)
@@ -56,6 +70,14 @@ class Answers:
         self.keys.extend(keys)
         self.values.extend(values)
         self.sent.extend(sent)
+
+    def extend(self, others: "Answers") -> None:
+        """Append all records of others."""
+        self.topics.extend(others.topics)
+        self.keys.extend(others.keys)
+        self.values.extend(others.values)
+        self.sent.extend(others.sent)
+        self.tally.update(others.tally)
 
     def rows(self) -> Iterator[tuple[str, bytes | None, bytes, bytes | None]]:
         """Topic, key, value and `sent_us` per record."""

@@ -11,7 +11,11 @@ def encode_rejects(topic: str, batch: SourceBatch, bad: Iterable[BadRow]) -> lis
     """A `Rejected` message as JSON per bad row of the batch."""
     return [
         rejected_json(
-            topic, batch.partition, int(batch.offsets[row.index]), batch.values[row.index], row
+            topic,
+            int(batch.partitions[row.index]),
+            int(batch.offsets[row.index]),
+            batch.values[row.index],
+            row,
         )
         for row in bad
     ]

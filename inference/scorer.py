@@ -1,13 +1,13 @@
-"""The one scorer: bytes in, decisions, rejections and alerts out, one partition's batch at a time.
+"""The one scorer: bytes in, decisions, rejections and alerts out, a batch at a time.
 
 Order within a batch: read state and serve features, score, write the state's manifest, hand the
 answers back; the caller delivers them and only then commits its offsets. A crash between any two
-replays the batch from the same offset: states can be replayed from `committed_offset` on, so the
+replays the batch from the same offset: states can be replayed from the committed one on, so the
 features, and with the same model the bytes of the answers, are the same again.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,6 +19,7 @@ from contracts.errors import BrokerError, StateError, StoreError, TilesError
 from contracts.messages import Tier
 from contracts.rule_settings import FallbackSettings
 from contracts.settings import KafkaSettings
+from contracts.spans import Span
 from features.definition import FEATURE_SET, FeatureSet
 from features.engine import FeatureMatrix
 from features.partitioning import partitions_of
@@ -32,6 +33,9 @@ from models.policy import APPROVE, DECLINE
 from models.rules import Columns, RuleTier
 
 logger = logging.getLogger(__name__)
+
+FAILURES = (StoreError, StateError, BrokerError, TilesError)
+"""Without these servers the rules decide."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +83,14 @@ class Scorer:
         self,
         batch: SourceBatch,
         *,
-        committed_offset: int,
+        committed: Mapping[int, int],
         model: Model | None,
         challenger: Model | None = None,
     ) -> Answers:
-        """Answer every record of a batch; offsets from `committed_offset` on may be fed again.
+        """Answer every record of a batch.
 
+        Offsets from a partition's `committed` one on may be fed again. When the features of several
+        partitions cannot be had together each is tried alone, so that only those in trouble suffer.
         Without a model the rules decide, with the features beside for the record; without a store
         they decide on the event alone. A challenger scores beside, never instead.
         """
@@ -93,42 +99,46 @@ class Scorer:
             return answers
         parsed = parse_transactions(batch.values)
         events = _with_source(batch, parsed)
-        matrix = self._served(batch, events, committed_offset, answers)
+        spans = batch.spans()
+        try:
+            matrix = self._serve(batch, spans, events, committed)
+        except FAILURES as error:
+            if len(spans) > 1:
+                for span in spans:
+                    part = batch.part(span)
+                    alone = self.score(
+                        part, committed=committed, model=model, challenger=challenger
+                    )
+                    answers.extend(alone)
+                return answers
+            matrix = None
+            _fallen_back(spans[0].partition, error, answers)
         if len(events):
             decided = self._decide(batch, parsed, events, matrix, model, answers)
             self._score_in_shadow(batch, parsed, events, decided, challenger, answers)
         self._reject(batch, parsed, answers)
         return answers
 
-    def _served(
-        self, batch: SourceBatch, events: pa.Table, committed_offset: int, answers: Answers
-    ) -> FeatureMatrix | None:
+    def _serve(
+        self,
+        batch: SourceBatch,
+        spans: Sequence[Span],
+        events: pa.Table,
+        committed: Mapping[int, int],
+    ) -> FeatureMatrix:
+        for span in spans:
+            if self._next_offset.pop(span.partition, None) != batch.first_offset(span):
+                self._features.ensure(span.partition, batch.first_offset(span))
         try:
-            matrix = self._serve(batch, events, committed_offset)
-        except (StoreError, StateError, BrokerError, TilesError) as error:
-            # The next batch's `ensure` brings the state up to date from Kafka.
-            logger.warning("partition %d falls back: %s", batch.partition, error)
-            answers.tally["store_failures"] += 1
-            answers.tally["tiles_late"] += isinstance(error, TilesError)
-            return None
-        return matrix
-
-    def _serve(self, batch: SourceBatch, events: pa.Table, committed_offset: int) -> FeatureMatrix:
-        partition, first = batch.partition, int(batch.offsets[0])
-        if self._next_offset.pop(partition, None) != first:
-            self._features.ensure(partition, first)
-        try:
-            matrix = self._features.serve(
-                events, partition=partition, committed_offset=committed_offset
-            )
+            matrix = self._features.serve(events, committed=committed)
         except StateError:
             # Wiped or rebuilt since this process last looked: look, and try once more.
-            self._features.ensure(partition, first)
-            matrix = self._features.serve(
-                events, partition=partition, committed_offset=committed_offset
-            )
-        self._features.mark(partition, committed_offset, batch.next_offset)
-        self._next_offset[partition] = batch.next_offset
+            for span in spans:
+                self._features.ensure(span.partition, batch.first_offset(span))
+            matrix = self._features.serve(events, committed=committed)
+        after = {span.partition: batch.next_offset(span) for span in spans}
+        self._features.mark({p: (committed[p], offset) for p, offset in after.items()})
+        self._next_offset.update(after)
         return matrix
 
     def _decide(
@@ -144,8 +154,8 @@ class Scorer:
             decided = self._by_rules(events, matrix)
         else:
             decided = self._by_model(events, matrix, model)
-        encoded = encode_decisions(self._topics.transactions, batch.partition, events, decided)
-        self._correct_misplaced(batch.partition, events, decided, encoded, answers)
+        encoded = encode_decisions(self._topics.transactions, events, decided)
+        self._correct_misplaced(events, decided, encoded, answers)
         rows = parsed.index.tolist()
         keys = [batch.keys[row] for row in rows]
         sent = [batch.sent[row] for row in rows]
@@ -156,7 +166,6 @@ class Scorer:
 
     def _correct_misplaced(
         self,
-        partition: int,
         events: pa.Table,
         decided: DecisionColumns,
         encoded: list[bytes],
@@ -169,15 +178,18 @@ class Scorer:
         if self._partitions == 0:
             return
         home = partitions_of(events["card_id"], self._partitions)
-        rows = np.flatnonzero(home != partition)
+        partitions = events["partition"].to_numpy()
+        rows = np.flatnonzero(home != partitions)
         if len(rows) == 0:
             return
-        logger.error("partition %d: %d records belong on another one", partition, len(rows))
+        found = np.unique(partitions[rows]).tolist()
+        logger.error("partitions %s: %d records belong on another one", found, len(rows))
         answers.tally["misplaced"] += len(rows)
         own = events.take(pa.array(rows))
         ruled = self._by_rules(own, None)
-        topic = self._topics.transactions
-        for row, value in zip(rows, encode_decisions(topic, partition, own, ruled), strict=True):
+        for row, value in zip(
+            rows, encode_decisions(self._topics.transactions, own, ruled), strict=True
+        ):
             encoded[row] = value
         decided.decision[rows] = ruled.decision
 
@@ -197,9 +209,8 @@ class Scorer:
             return
         began = self._shadow.clock()
         scores = shadow_scores(
-            self._topics.transactions, batch.partition, events, decided.values, challenger,
-            decided.model_version,
-        )  # fmt: skip
+            self._topics.transactions, events, decided.values, challenger, decided.model_version
+        )
         rows = parsed.index.tolist()
         keys, sent = [batch.keys[row] for row in rows], [batch.sent[row] for row in rows]
         answers.add(self._topics.shadow, keys, scores, sent)
@@ -299,10 +310,17 @@ class Scorer:
         answers.tally["rejected"] += len(rejected)
 
 
+def _fallen_back(partition: int, error: Exception, answers: Answers) -> None:
+    """Say that the rules decide; the next batch's `ensure` brings the state up to date."""
+    logger.warning("partition %d falls back: %s", partition, error)
+    answers.tally["store_failures"] += 1
+    answers.tally["tiles_late"] += isinstance(error, TilesError)
+
+
 def _with_source(batch: SourceBatch, parsed: ParsedTransactions) -> pa.Table:
     return with_source(
         parsed.table,
-        np.full(len(parsed.index), batch.partition, dtype=np.int32),
+        batch.partitions[parsed.index],
         batch.offsets[parsed.index],
         batch.timestamps_us[parsed.index],
     )

@@ -39,7 +39,7 @@ class ShadowBudget:
 
 
 def shadow_scores(
-    topic: str, partition: int, events: pa.Table, values: Floats, challenger: Model, champion: str
+    topic: str, events: pa.Table, values: Floats, challenger: Model, champion: str
 ) -> list[bytes]:
     """A `ShadowScore` per event; row i of `events` and of `values` (features) belong together."""
     score = challenger.score(values)
@@ -52,9 +52,15 @@ def shadow_scores(
         "feature_set": challenger.feature_hash,
     }
     rows = zip(
-        names, events["card_id"].to_pylist(), events["event_time"].to_pylist(),
-        events["offset"].to_pylist(), score.tolist(), decided.decision.tolist(), strict=True,
-    )  # fmt: skip
+        names,
+        events["card_id"].to_pylist(),
+        events["event_time"].to_pylist(),
+        events["partition"].to_pylist(),
+        events["offset"].to_pylist(),
+        score.tolist(),
+        decided.decision.tolist(),
+        strict=True,
+    )
     return [
         orjson.dumps(
             fixed
@@ -67,7 +73,7 @@ def shadow_scores(
                 "source": {"topic": topic, "partition": partition, "offset": offset},
             }
         )
-        for name, card, at, offset, probability, code in rows
+        for name, card, at, partition, offset, probability, code in rows
     ]
 
 

@@ -49,18 +49,18 @@ class Worker:
 
         The whole task may be replayed, so its first offset is the committed one for all its parts.
         """
-        committed_offset: int | None = None
+        committed: dict[int, int] = {}
         model: Model | None = None
         for rows in batches:
             if rows.num_rows == 0:
                 continue
             batch = source_batch(rows)
-            if committed_offset is None:
-                committed_offset = int(batch.offsets[0])
+            if not committed:
+                committed = {s.partition: batch.first_offset(s) for s in batch.spans()}
                 model = self.pinned_model(task)
             answers = self._scorer.score(
                 batch,
-                committed_offset=committed_offset,
+                committed=committed,
                 model=model,
                 challenger=self._pool.challenger,
             )

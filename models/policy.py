@@ -12,6 +12,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -40,14 +41,14 @@ class Decided:
     propensity: Floats
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Policy:
     """Costs as configured, and the shadow price that validation found."""
 
     costs: PolicySettings
     review_shadow_minor: float
 
-    @property
+    @cached_property
     def version(self) -> str:
         """A digest of everything that decides."""
         body = json.dumps(self.to_tree(), sort_keys=True)

@@ -58,7 +58,7 @@ class Worker:
             for offset, row in zip(events["offset"].to_pylist(), served.values, strict=True):
                 self.log.write(json.dumps({"offset": offset, "row": row.tobytes().hex()}) + "\n")
         self.log.flush()
-        self.server.mark(self.partition, start, end)
+        self.server.mark({self.partition: (start, end)})
         (self.folder / "committed").write_text(str(end))
         return end
 

@@ -114,6 +114,7 @@ def source(values: Sequence[Any], *, first: int = 0, partition: int = 0) -> Sour
     """A batch whose values are mappings (sent as JSON), bytes or None."""
     raw = [orjson.dumps(value) if isinstance(value, dict) else value for value in values]
     offsets = np.arange(first, first + len(raw), dtype=np.int64)
+    partitions = np.full(len(raw), partition, np.int32)
     keys = [str(v["card_id"]).encode() if isinstance(v, dict) else None for v in values]
     sent = [str(TIME_US + int(offset)).encode() for offset in offsets]
-    return SourceBatch(partition, offsets, TIME_US + offsets * 60_000_000, keys, raw, sent)
+    return SourceBatch(partitions, offsets, TIME_US + offsets * 60_000_000, keys, raw, sent)

@@ -59,6 +59,6 @@ def test_a_server_catches_up_over_unreadable_records(events: pa.Table) -> None:
     server.ensure(0, 30)
     kept = [n for n in range(len(events)) if n not in unreadable]
     rest = events.slice(30)
-    served = server.serve(rest, partition=0, committed_offset=30)
+    served = server.serve(rest, committed={0: 30})
     whole = replay(events.take(pa.array(kept)), feature_set=CARD_SET)
     assert np.array_equal(served.values, whole.values[-len(rest) :], equal_nan=True)

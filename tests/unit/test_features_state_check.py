@@ -50,8 +50,8 @@ def _served(history: ListHistory, *, skipped: range = range(0)) -> MemoryStateSt
     for start in range(0, len(history.events), size):
         rows = [e for e in history.events[start : start + size] if e["offset"] not in skipped]
         batch = pa.Table.from_pylist(rows, schema=EVENT_SCHEMA)
-        server.serve(batch, partition=0, committed_offset=start)
-        server.mark(0, start, start + size)
+        server.serve(batch, committed={0: start})
+        server.mark({0: (start, start + size)})
     return store
 
 

@@ -1,6 +1,6 @@
 """The direct consumer: answers are delivered before offsets are committed, never after."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,7 @@ from inference_fakes import TIME_US, FakeModel, FakeRegistry, transaction
 
 from contracts.errors import BrokerError
 from features.definition import FEATURE_SET
-from inference.consumer import COMMIT_SECONDS, DirectConsumer, by_partition
+from inference.consumer import COMMIT_SECONDS, DirectConsumer, batch_of
 from inference.model_pool import ModelPool
 from inference.outbox import Outbox, TransactionalOutbox
 from inference.records import Answers, SourceBatch
@@ -171,10 +171,15 @@ class EchoScorer:
         self.committed: list[int] = []
 
     def score(
-        self, batch: SourceBatch, *, committed_offset: int, model: FakeModel | None, **_: object
+        self,
+        batch: SourceBatch,
+        *,
+        committed: Mapping[int, int],
+        model: FakeModel | None,
+        **_: object,
     ) -> Answers:
         """The record itself."""
-        self.committed.append(committed_offset)
+        self.committed.append(committed[0])
         answers = Answers()
         values = [value or b"" for value in batch.values]
         answers.add("scores", batch.keys, values, batch.sent)
@@ -270,13 +275,14 @@ def test_partitions_are_given_up_only_after_a_commit() -> None:
 
 
 def test_messages_are_grouped_by_partition_in_order() -> None:
-    """One batch per partition; offsets, keys and send times side by side."""
+    """A partition's records stand together; offsets, keys and send times side by side."""
     messages = [FakeMessage(3, 1), FakeMessage(8, 0), FakeMessage(4, 1)]
-    first, second = by_partition(messages)
-    assert (first.partition, first.offsets.tolist()) == (0, [8])
-    assert (second.partition, second.offsets.tolist()) == (1, [3, 4])
-    assert second.sent == [b"123", b"123"]
-    assert second.next_offset == 5
+    batch = batch_of(messages)
+    first, second = batch.spans()
+    assert (first.partition, batch.part(first).offsets.tolist()) == (0, [8])
+    assert (second.partition, batch.part(second).offsets.tolist()) == (1, [3, 4])
+    assert batch.part(second).sent == [b"123", b"123"]
+    assert (batch.next_offset(first), batch.next_offset(second)) == (9, 5)
 
 
 def test_a_transaction_holds_answers_and_offsets_together() -> None:

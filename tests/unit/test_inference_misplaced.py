@@ -32,7 +32,7 @@ def test_a_misplaced_record_is_decided_by_the_rules_and_counted() -> None:
     tiles = TileReader(folded(EVENT_SCHEMA.empty_table()))
     server = FeatureServer(MemoryStateStore(), "transactions", tiles=tiles)
     scorer = Scorer(TOPICS, server, RULES, partitions=4)
-    answers = scorer.score(source(values, partition=1), committed_offset=0, model=FakeModel())
+    answers = scorer.score(source(values, partition=1), committed={1: 0}, model=FakeModel())
     found = [Decision.model_validate_json(v) for t, _, v, _ in answers.rows() if t == "scores"]
     tiers = [(d.tier.value, bool(d.features)) for d in found]
     assert tiers == [("model", True) if place == 1 else ("fallback", False) for place in home]

@@ -1,6 +1,6 @@
 """Champions: taken over when ready, kept when anything is wrong; one version per micro-batch."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pyarrow as pa
 import pytest
@@ -156,10 +156,15 @@ class RecordingScorer:
         self.calls: list[tuple[str | None, int]] = []
 
     def score(
-        self, batch: SourceBatch, *, committed_offset: int, model: FakeModel | None, **_: object
+        self,
+        batch: SourceBatch,
+        *,
+        committed: Mapping[int, int],
+        model: FakeModel | None,
+        **_: object,
     ) -> Answers:
         """No answers."""
-        self.calls.append((model.version if model else None, committed_offset))
+        self.calls.append((model.version if model else None, next(iter(committed.values()))))
         return Answers()
 
 

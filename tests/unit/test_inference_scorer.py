@@ -1,6 +1,7 @@
 """The scorer: every record answered once, by the model or by the rules."""
 
 import itertools
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import orjson
@@ -9,8 +10,8 @@ import pytest
 from inference_fakes import SIZE, FakeModel, source, transaction
 
 from contracts.columns import EVENT_SCHEMA
-from contracts.errors import StoreError
-from contracts.messages import Decision, Rejected, ShadowScore
+from contracts.errors import BrokerError, StoreError
+from contracts.messages import Decision, Rejected, ShadowScore, Tier
 from contracts.rule_settings import FallbackSettings
 from features.definition import FEATURE_SET
 from features.engine import FeatureMatrix, replay
@@ -79,18 +80,18 @@ class DeadStore:
         """Fails."""
         raise StoreError("Redis failed")
 
-    def serve(self, events: pa.Table, *, partition: int, committed_offset: int) -> FeatureMatrix:
+    def serve(self, events: pa.Table, *, committed: Mapping[int, int]) -> FeatureMatrix:
         """Never reached."""
         raise StoreError("Redis failed")
 
-    def mark(self, partition: int, base_offset: int, next_offset: int) -> None:
+    def mark(self, places: Mapping[int, tuple[int, int]]) -> None:
         """Never reached."""
 
 
 def test_every_transaction_gets_one_decision_in_offset_order() -> None:
     """n valid records give n decisions that name their source, in order."""
     batch = source([transaction(i) for i in range(20)], partition=3)
-    found = decisions(scorer().score(batch, committed_offset=0, model=FakeModel()))
+    found = decisions(scorer().score(batch, committed={3: 0}, model=FakeModel()))
     assert [d.source.offset for d in found] == list(range(20))
     assert {(d.source.topic, d.source.partition) for d in found} == {("transactions", 3)}
     assert {d.model_version for d in found} == {"7"}
@@ -107,7 +108,7 @@ def test_features_in_the_decision_equal_a_replay() -> None:
             for i in range(30)
         ]
     )
-    answers = scorer(history=events).score(batch, committed_offset=0, model=FakeModel())
+    answers = scorer(history=events).score(batch, committed={0: 0}, model=FakeModel())
     found = decisions(answers)
     expected = replay(events.select(events.column_names)).values
     served = np.array([[np.nan if v is None else v for v in d.features] for d in found])
@@ -118,7 +119,7 @@ def test_features_in_the_decision_equal_a_replay() -> None:
 def test_unreadable_records_become_dead_letters_with_their_bytes() -> None:
     """A bad record is rejected with coordinates, and its neighbours are decided."""
     batch = source([transaction(0), b"{broken", None, transaction(3)], first=5)
-    answers = scorer().score(batch, committed_offset=5, model=FakeModel())
+    answers = scorer().score(batch, committed={0: 5}, model=FakeModel())
     rejected = [Rejected.model_validate_json(v) for t, _, v, _ in answers.rows() if t == "dlq"]
     assert [(r.source.offset, r.error_code) for r in rejected] == [(6, "not_json"), (7, "empty")]
     assert rejected[0].raw == "e2Jyb2tlbg=="
@@ -130,7 +131,7 @@ def test_reviews_and_declines_are_copied_to_the_alerts_topic() -> None:
     """Approvals are not alerts; reviews and declines are, byte for byte."""
     amounts = (100, 6000, 9500)
     batch = source([transaction(i, amount_minor=a) for i, a in enumerate(amounts)])
-    answers = scorer().score(batch, committed_offset=0, model=FakeModel())
+    answers = scorer().score(batch, committed={0: 0}, model=FakeModel())
     scored = [v for t, _, v, _ in answers.rows() if t == "scores"]
     alerted = [v for t, _, v, _ in answers.rows() if t == "alerts"]
     assert [d.decision.value for d in decisions(answers)] == ["approve", "review", "decline"]
@@ -140,7 +141,7 @@ def test_reviews_and_declines_are_copied_to_the_alerts_topic() -> None:
 def test_key_and_send_time_are_copied_to_the_answer() -> None:
     """An answer carries its transaction's key and `sent_us` header."""
     batch = source([transaction(0), b"?"])
-    answers = scorer().score(batch, committed_offset=0, model=FakeModel())
+    answers = scorer().score(batch, committed={0: 0}, model=FakeModel())
     assert [(k, s) for _, k, _, s in answers.rows()] == [
         (batch.keys[0], batch.sent[0]),
         (batch.keys[1], batch.sent[1]),
@@ -151,7 +152,7 @@ def test_without_a_model_the_rules_decide_and_say_so() -> None:
     """The fallback tier has no score, names the rules' version, and state still moves on."""
     server = feature_server(MemoryStateStore())
     values = [transaction(0, amount_minor=600_000), transaction(1, amount_minor=1)]
-    found = decisions(scorer(server).score(source(values), committed_offset=0, model=None))
+    found = decisions(scorer(server).score(source(values), committed={0: 0}, model=None))
     assert [(d.tier.value, d.decision.value, d.score) for d in found] == [
         ("fallback", "decline", None),
         ("fallback", "approve", None),
@@ -159,7 +160,7 @@ def test_without_a_model_the_rules_decide_and_say_so() -> None:
     assert {d.model_version for d in found} == {"rules-1"}
     assert [r.code for r in found[0].reasons] == ["large_amount"]
     later = scorer(server).score(
-        source([transaction(3)], first=2), committed_offset=2, model=FakeModel()
+        source([transaction(3)], first=2), committed={0: 2}, model=FakeModel()
     )
     count = FEATURE_SET.names.index("card_count_24h")
     assert decisions(later)[0].features[count] == 2.0
@@ -175,8 +176,8 @@ def test_rules_beside_the_model_raise_its_decision_and_never_lower_it() -> None:
     ]
     alone = [transaction(n, country="DE", channel=None) for n in range(4)]
     alone[1]["amount_minor"] = 600_000
-    plain = decisions(scorer().score(source(alone), committed_offset=0, model=FakeModel()))
-    found = decisions(scorer().score(source(values), committed_offset=0, model=FakeModel()))
+    plain = decisions(scorer().score(source(alone), committed={0: 0}, model=FakeModel()))
+    found = decisions(scorer().score(source(values), committed={0: 0}, model=FakeModel()))
     severity = {"approve": 0, "review": 1, "decline": 2}
     pairs = [
         (severity[a.decision.value], severity[b.decision.value])
@@ -195,7 +196,7 @@ def test_rules_beside_the_model_raise_its_decision_and_never_lower_it() -> None:
 def test_without_a_store_the_event_alone_decides() -> None:
     """A dead store gives decisions by the rules without features, and nothing is lost."""
     values = [transaction(i) for i in range(5)]
-    answers = scorer(DeadStore()).score(source(values), committed_offset=0, model=FakeModel())
+    answers = scorer(DeadStore()).score(source(values), committed={0: 0}, model=FakeModel())
     found = decisions(answers)
     assert [d.tier.value for d in found] == ["fallback"] * 5
     assert {d.features for d in found} == {()}
@@ -207,7 +208,7 @@ def test_a_replayed_batch_gives_the_same_bytes() -> None:
     store = MemoryStateStore()
     batch = source([transaction(i) for i in range(12)])
     first, second = (
-        scorer(feature_server(store)).score(batch, committed_offset=0, model=FakeModel())
+        scorer(feature_server(store)).score(batch, committed={0: 0}, model=FakeModel())
         for _ in range(2)
     )
     assert first.values == second.values
@@ -216,14 +217,14 @@ def test_a_replayed_batch_gives_the_same_bytes() -> None:
 def test_any_split_of_a_range_gives_the_same_bytes() -> None:
     """Batch boundaries do not show in decisions."""
     values = [transaction(i) for i in range(12)]
-    whole = scorer().score(source(values), committed_offset=0, model=FakeModel())
+    whole = scorer().score(source(values), committed={0: 0}, model=FakeModel())
     parts = scorer()
     split = [
         value
         for start, end in ((0, 1), (1, 7), (7, 12))
         for value in decisions(
             parts.score(
-                source(values[start:end], first=start), committed_offset=start, model=FakeModel()
+                source(values[start:end], first=start), committed={0: start}, model=FakeModel()
             )
         )
     ]
@@ -234,14 +235,14 @@ def test_duplicates_and_late_events_are_decided_and_flagged() -> None:
     """The same transaction twice: both decided, the second flagged; a stale event is late."""
     stale = transaction(3, event_time=transaction(3)["event_time"] - 3 * 86_400_000_000)
     values = [transaction(0), transaction(0), transaction(3), stale | {"transaction_id": "old"}]
-    found = decisions(scorer().score(source(values), committed_offset=0, model=FakeModel()))
+    found = decisions(scorer().score(source(values), committed={0: 0}, model=FakeModel()))
     assert [d.is_duplicate for d in found] == [False, True, False, False]
     assert [d.is_late for d in found] == [False, False, False, True]
 
 
 def test_reasons_name_the_strongest_features_first() -> None:
     """Reasons are ordered by contribution and carry the value behind them."""
-    answers = scorer().score(source([transaction(0)]), committed_offset=0, model=FakeModel())
+    answers = scorer().score(source([transaction(0)]), committed={0: 0}, model=FakeModel())
     reasons = decisions(answers)[0].reasons
     assert [(r.code, r.feature, r.contribution) for r in reasons] == [
         ("amount", "transaction_amount", 2.0),
@@ -261,9 +262,9 @@ def shadowing(share: float, seconds_a_look: float) -> Scorer:
 def test_a_challenger_writes_to_its_own_topic_and_changes_no_decision() -> None:
     """Its scores name both versions; the decisions are byte for byte those without it."""
     values = [transaction(0), transaction(1, amount_minor=9_500), b"?"]
-    alone = scorer().score(source(values), committed_offset=0, model=FakeModel("7"))
+    alone = scorer().score(source(values), committed={0: 0}, model=FakeModel("7"))
     both = shadowing(1.0, 0.001).score(
-        source(values), committed_offset=0, model=FakeModel("7"), challenger=FakeModel("8")
+        source(values), committed={0: 0}, model=FakeModel("7"), challenger=FakeModel("8")
     )
     shadow = [ShadowScore.model_validate_json(v) for t, _, v, _ in both.rows() if t == "shadow"]
     assert [(s.model_version, s.champion_version, s.source.offset) for s in shadow] == [
@@ -281,7 +282,7 @@ def test_the_shadow_keeps_to_its_share_of_the_time() -> None:
         tallies = [
             judge.score(
                 source([transaction(n)], first=n),
-                committed_offset=n,
+                committed={0: n},
                 model=FakeModel("7"),
                 challenger=FakeModel("8"),
             ).tally
@@ -294,22 +295,85 @@ def test_the_shadow_keeps_to_its_share_of_the_time() -> None:
 def test_without_features_there_is_no_shadow() -> None:
     """The fallback tier has nothing that a challenger could score."""
     answers = shadowing(1.0, 0.001).score(
-        source([transaction(0)]), committed_offset=0, model=None, challenger=FakeModel("8")
+        source([transaction(0)]), committed={0: 0}, model=None, challenger=FakeModel("8")
     )
     assert "shadow" not in answers.topics
 
 
 def test_an_empty_batch_has_no_answers() -> None:
     """Nothing in, nothing out."""
-    empty = SourceBatch(0, np.empty(0, np.int64), np.empty(0, np.int64), [], [], [])
-    assert len(scorer().score(empty, committed_offset=0, model=FakeModel())) == 0
+    empty = SourceBatch(
+        np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.int64), [], [], []
+    )
+    assert len(scorer().score(empty, committed={0: 0}, model=FakeModel())) == 0
 
 
 @pytest.mark.parametrize("name", ['quote"', "back\\slash", "naïve", "\u2028"])
 def test_any_identifier_survives_serialisation(name: str) -> None:
     """Identifiers come back exactly, whatever characters they hold."""
     value = transaction(0, transaction_id=name, card_id=name)
-    answers = scorer().score(source([value]), committed_offset=0, model=FakeModel())
+    answers = scorer().score(source([value]), committed={0: 0}, model=FakeModel())
     found = decisions(answers)[0]
     assert (found.transaction_id, found.card_id) == (name, name)
     assert orjson.loads(answers.values[0])["schema_version"] == 1
+
+
+def test_partitions_together_are_decided_as_each_alone() -> None:
+    """A batch over partitions gives the bytes that its parts give, whatever they are."""
+    values = {p: [transaction(n, card_id=f"c{p}-{n % 4}") for n in range(30)] for p in (0, 2, 5)}
+    parts = {p: source(held, first=7, partition=p) for p, held in values.items()}
+    committed = dict.fromkeys(values, 7)
+    together = scorer().score(joined(parts.values()), committed=committed, model=FakeModel())
+    alone = Answers()
+    judge = scorer()
+    for part in parts.values():
+        alone.extend(judge.score(part, committed=committed, model=FakeModel()))
+    assert sorted(together.rows(), key=repr) == sorted(alone.rows(), key=repr)
+    assert together.tally == alone.tally
+
+
+def test_a_partition_in_trouble_does_not_take_the_others_with_it() -> None:
+    """Only the records of the partition whose state cannot be had are decided by the rules."""
+    parts = [source([transaction(n) for n in range(5)], partition=p) for p in (0, 1)]
+    judge = scorer(NoPartition(1, feature_server(MemoryStateStore())))
+    answers = judge.score(joined(parts), committed={0: 0, 1: 0}, model=FakeModel())
+    tiers = {(d.source.partition, d.tier) for d in decisions(answers)}
+    assert tiers == {(0, Tier.MODEL), (1, Tier.FALLBACK)}
+    assert answers.tally["store_failures"] == 1
+    assert len(decisions(answers)) == 10
+
+
+def joined(parts: Iterable[SourceBatch]) -> SourceBatch:
+    """Batches of several partitions as one."""
+    held = list(parts)
+    arrays = (
+        np.concatenate([getattr(part, name) for part in held])
+        for name in ("partitions", "offsets", "timestamps_us")
+    )
+    lists = (
+        [value for part in held for value in getattr(part, name)]
+        for name in ("keys", "values", "sent")
+    )
+    return SourceBatch(*arrays, *lists)
+
+
+class NoPartition:
+    """A feature server that has lost the state of one partition and cannot get at its past."""
+
+    def __init__(self, lost: int, inner: FeatureServer) -> None:
+        self._lost = lost
+        self._inner = inner
+
+    def ensure(self, partition: int, start_offset: int) -> None:
+        """Fails for the lost one."""
+        if partition == self._lost:
+            raise BrokerError("Kafka is out of reach")
+        self._inner.ensure(partition, start_offset)
+
+    def serve(self, events: pa.Table, *, committed: Mapping[int, int]) -> FeatureMatrix:
+        """As the server does."""
+        return self._inner.serve(events, committed=committed)
+
+    def mark(self, places: Mapping[int, tuple[int, int]]) -> None:
+        """As the server does."""
+        self._inner.mark(places)
