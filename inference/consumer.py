@@ -1,10 +1,10 @@
 """The direct consumer: the low-latency path around the same scorer, without Spark.
 
 Per round: 1. poll what is there; 2. score the records of all partitions, which reads and writes
-feature state; 3. deliver the answers; 4. commit, at most every `COMMIT_SECONDS`. State can be
-replayed from the last commit on, so a crash anywhere decides the records after it again, from the
-same features. With a transactional outbox 3 and 4 are one step, and readers of committed records
-see no repeat.
+feature state; 3. send the answers. Every `COMMIT_SECONDS`: 4. mark how far the state is, wait until
+all answers have arrived, commit. State can be replayed from the last commit on, so a crash anywhere
+decides the records after it again, from the same features. With a transactional outbox every round
+ends with 4 as one step, and readers of committed records see no repeat.
 """
 
 import logging
@@ -64,19 +64,19 @@ class Client(Protocol):
 
 @dataclass(slots=True)
 class Positions:
-    """By partition: `committed` is safe for good, `delivered` has all its answers in Kafka."""
+    """By partition: offsets below `committed` are done for good, below `answered` decided."""
 
     committed: dict[int, int] = field(default_factory=dict)
-    delivered: dict[int, int] = field(default_factory=dict)
+    answered: dict[int, int] = field(default_factory=dict)
 
     def pending(self) -> dict[int, int]:
         """Offsets to commit."""
-        return {p: o for p, o in self.delivered.items() if self.committed.get(p) != o}
+        return {p: o for p, o in self.answered.items() if self.committed.get(p) != o}
 
     def forget(self, partition: int) -> None:
         """Another process owns the partition now."""
         self.committed.pop(partition, None)
-        self.delivered.pop(partition, None)
+        self.answered.pop(partition, None)
 
 
 class DirectConsumer:
@@ -127,18 +127,23 @@ class DirectConsumer:
         batch = batch_of(self._polled())
         if len(batch):
             self._outbox.send(self._score(batch), self._round)
-            self._settle({span.partition: batch.next_offset(span) for span in batch.spans()})
+            for span in batch.spans():
+                self._positions.answered[span.partition] = batch.next_offset(span)
+            self._round += 1
+            if self._outbox.is_atomic:
+                self._settle()
         if self._clock() - self._committed_at >= COMMIT_SECONDS:
             self._commit()
         self.answered += len(batch)
         return len(batch)
 
-    def _settle(self, offsets: Mapping[int, int]) -> None:
-        is_committed = self._outbox.settle(offsets)
-        self._positions.delivered.update(offsets)
-        if is_committed:
-            self._positions.committed.update(offsets)
-        self._round += 1
+    def _settle(self) -> None:
+        """Wait until what was answered has arrived; an atomic outbox commits it, too."""
+        pending = self._positions.pending()
+        self._scorer.mark(self._positions.committed)
+        self._outbox.settle(pending)
+        if self._outbox.is_atomic:
+            self._positions.committed.update(pending)
 
     def _polled(self) -> list[Any]:
         first = self._client.poll(POLL_SECONDS)
@@ -165,6 +170,7 @@ class DirectConsumer:
         self._committed_at = self._clock()
         if not pending:
             return
+        self._settle()
         offsets = [TopicPartition(self._topic, p, offset) for p, offset in pending.items()]
         self._client.commit(offsets=offsets, asynchronous=False)
         self._positions.committed.update(pending)
@@ -185,6 +191,7 @@ class DirectConsumer:
     def _lost(self, client: Client, partitions: list[TopicPartition]) -> None:
         for place in partitions:
             self._positions.forget(place.partition)
+            self._scorer.forget(place.partition)
         client.incremental_unassign(partitions)
 
 

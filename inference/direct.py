@@ -102,6 +102,6 @@ def open_client(kafka: KafkaSettings, group: str) -> Client:
 
 
 def open_sender(kafka: KafkaSettings) -> Sender:
-    """An idempotent producer that reports failures only."""
-    options = {"linger.ms": 5, "delivery.report.only.error": True}
+    """An idempotent producer that reports failures only; a round's answers travel together."""
+    options = {"linger.ms": 1, "delivery.report.only.error": True}
     return cast(Sender, make_producer(kafka, **options))

@@ -34,7 +34,10 @@ class Sender(Protocol):
 
 
 class Outbox:
-    """Delivers the answers of a batch as a whole."""
+    """Sends answers, and tells when all of them have arrived."""
+
+    is_atomic = False
+    """Whether `settle` commits offsets together with the answers."""
 
     def __init__(self, sender: Sender, *, delivery_seconds: float = DELIVERY_SECONDS) -> None:
         self._sender = sender
@@ -47,6 +50,7 @@ class Outbox:
         for topic, key, value, sent in answers.rows():
             headers = [tag] if sent is None else [tag, (SENT_HEADER, sent)]
             self._queue(topic, key, value, headers)
+        self._sender.poll(0.0)
 
     def _queue(
         self, topic: str, key: bytes | None, value: bytes, headers: list[tuple[str, bytes]]
@@ -65,14 +69,13 @@ class Outbox:
         if error is not None:
             self._failure = self._failure or str(error)
 
-    def settle(self, offsets: Mapping[int, int]) -> bool:
-        """Wait until everything queued has arrived; whether `offsets` are committed with it.
+    def settle(self, offsets: Mapping[int, int]) -> None:
+        """Wait until everything queued has arrived; `offsets` are those after what was answered.
 
         Raises:
             BrokerError: the broker refused a record, or the deadline passed.
         """
         self._arrive()
-        return False
 
     def _arrive(self) -> None:
         left = self._sender.flush(self._delivery_seconds)
@@ -105,6 +108,8 @@ class TransactionalSender(Sender, Protocol):
 class TransactionalOutbox(Outbox):
     """Answers and offsets appear together or not at all, for readers of committed records."""
 
+    is_atomic = True
+
     def __init__(
         self,
         sender: TransactionalSender,
@@ -126,7 +131,7 @@ class TransactionalOutbox(Outbox):
             self._is_open = True
         super().send(answers, batch_id)
 
-    def settle(self, offsets: Mapping[int, int]) -> bool:
+    def settle(self, offsets: Mapping[int, int]) -> None:
         """Commit answers and offsets as one.
 
         Raises:
@@ -148,4 +153,3 @@ class TransactionalOutbox(Outbox):
             ) from error
         finally:
             self._is_open = False
-        return True

@@ -1,13 +1,13 @@
 """The one scorer: bytes in, decisions, rejections and alerts out, a batch at a time.
 
-Order within a batch: read state and serve features, score, write the state's manifest, hand the
-answers back; the caller delivers them and only then commits its offsets. A crash between any two
-replays the batch from the same offset: states can be replayed from the committed one on, so the
+Order: read state and serve features, write state, score, hand the answers back; the caller sends
+them, has the state marked, and only when all have arrived commits its offsets. A crash between any
+two replays the batch from the same offset: states can be replayed from the committed one on, so the
 features, and with the same model the bytes of the answers, are the same again.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -78,6 +78,7 @@ class Scorer:
         self._feature_set = feature_set
         self._reason_map = ReasonMap.of(feature_set)
         self._next_offset: dict[int, int] = {}
+        self._unmarked: dict[int, tuple[int, int]] = {}
 
     def score(
         self,
@@ -136,10 +137,31 @@ class Scorer:
             for span in spans:
                 self._features.ensure(span.partition, batch.first_offset(span))
             matrix = self._features.serve(events, committed=committed)
-        after = {span.partition: batch.next_offset(span) for span in spans}
-        self._features.mark({p: (committed[p], offset) for p, offset in after.items()})
-        self._next_offset.update(after)
+        for span in spans:
+            after = batch.next_offset(span)
+            self._next_offset[span.partition] = after
+            self._unmarked[span.partition] = (committed[span.partition], after)
         return matrix
+
+    def mark(self, partitions: Iterable[int]) -> None:
+        """Write down how far the state of partitions is, before what was answered is committed.
+
+        So the state never says less than what is committed, and a restart need not catch up.
+        """
+        served = {p: self._unmarked.pop(p) for p in partitions if p in self._unmarked}
+        if not served:
+            return
+        try:
+            self._features.mark(served)
+        except (StoreError, StateError) as error:
+            logger.warning("the state of partitions %s was not marked: %s", sorted(served), error)
+            for partition in served:
+                self._next_offset.pop(partition, None)  # the next batch ensures it again
+
+    def forget(self, partition: int) -> None:
+        """Somebody else has a partition now: its state may be anywhere when it comes back."""
+        self._next_offset.pop(partition, None)
+        self._unmarked.pop(partition, None)
 
     def _decide(
         self,

@@ -66,6 +66,7 @@ class Worker:
             )
             self._meter.count(answers.tally, batch.sent)
             yield answer_rows(answers, task.batch_id)
+        self._scorer.mark(committed)
 
     def refresh(self) -> None:
         """Take over the champion now, not at the next look."""

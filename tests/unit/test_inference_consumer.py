@@ -1,6 +1,6 @@
 """The direct consumer: answers are delivered before offsets are committed, never after."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -167,7 +167,8 @@ class FakeTransactions(FakeSender):
 class EchoScorer:
     """One answer per record; remembers the committed offsets it was told."""
 
-    def __init__(self) -> None:
+    def __init__(self, journal: list[str]) -> None:
+        self.journal = journal
         self.committed: list[int] = []
 
     def score(
@@ -185,6 +186,14 @@ class EchoScorer:
         answers.add("scores", batch.keys, values, batch.sent)
         return answers
 
+    def mark(self, partitions: Iterable[int]) -> None:
+        """Write it down."""
+        self.journal += [f"mark {partition}" for partition in partitions]
+
+    def forget(self, partition: int) -> None:
+        """Write it down."""
+        self.journal.append(f"forget {partition}")
+
 
 class Rig:
     """A consumer with fakes around it, and a clock that the test moves."""
@@ -193,7 +202,7 @@ class Rig:
         self.journal: list[str] = []
         self.now = 0.0
         self.client = FakeClient(self.journal)
-        self.scorer = EchoScorer()
+        self.scorer = EchoScorer(self.journal)
         self.sender = (FakeTransactions if is_transactional else FakeSender)(self.journal, **sender)
         outbox = Outbox(self.sender)
         if isinstance(self.sender, FakeTransactions):
@@ -216,13 +225,13 @@ class Rig:
 
 
 def test_answers_arrive_before_their_offsets_are_committed() -> None:
-    """Send, flush, then commit the offset after the last record."""
+    """Send, mark the state, flush, then commit the offset after the last record."""
     rig = Rig()
     rig.feed(7, 8)
     rig.now = COMMIT_SECONDS
     assert rig.consumer.step() == 2
     kinds = [line.split()[0] for line in rig.journal]
-    assert kinds == ["send", "send", "flush", "commit"]
+    assert kinds == ["send", "send", "mark", "flush", "commit"]
     assert rig.journal[-1] == "commit 0:9"
     assert "b'123'" in rig.journal[0]
 
@@ -271,7 +280,7 @@ def test_partitions_are_given_up_only_after_a_commit() -> None:
     rig.feed(7)
     rig.consumer.step()
     rig.consumer._revoked(rig.client, [TopicPartition("transactions", 0)])
-    assert rig.journal[-2:] == ["commit 0:8", "unassign"]
+    assert rig.journal[-3:] == ["commit 0:8", "forget 0", "unassign"]
 
 
 def test_messages_are_grouped_by_partition_in_order() -> None:
@@ -286,15 +295,15 @@ def test_messages_are_grouped_by_partition_in_order() -> None:
 
 
 def test_a_transaction_holds_answers_and_offsets_together() -> None:
-    """Begin, send, flush, offsets, commit: and no commit of its own afterwards."""
+    """Begin, send, mark, flush, offsets, commit: and no commit of its own afterwards."""
     rig = Rig(is_transactional=True)
     for first in (7, 8):
         rig.feed(first)
         rig.now += COMMIT_SECONDS
         rig.consumer.step()
     kinds = [line.split()[0] for line in rig.journal]
-    assert kinds == ["begin", "send", "flush", "offsets", "commit"] * 2
-    assert rig.journal[3] == "offsets 0:8 member"
+    assert kinds == ["begin", "send", "mark", "flush", "offsets", "commit"] * 2
+    assert rig.journal[4] == "offsets 0:8 member"
     assert rig.scorer.committed == [7, 8]
 
 

@@ -1,6 +1,6 @@
 """Champions: taken over when ready, kept when anything is wrong; one version per micro-batch."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import pyarrow as pa
 import pytest
@@ -166,6 +166,9 @@ class RecordingScorer:
         """No answers."""
         self.calls.append((model.version if model else None, next(iter(committed.values()))))
         return Answers()
+
+    def mark(self, partitions: Iterable[int]) -> None:
+        """Nothing to mark."""
 
 
 class BrokenPins:

@@ -16,7 +16,7 @@ from contracts.rule_settings import FallbackSettings
 from features.definition import FEATURE_SET
 from features.engine import FeatureMatrix, replay
 from features.serving import FeatureServer
-from features.store import MemoryStateStore
+from features.store import Manifest, MemoryStateStore
 from features.tile_history import folded
 from features.tile_reader import TileReader
 from inference.records import Answers, SourceBatch
@@ -152,16 +152,15 @@ def test_without_a_model_the_rules_decide_and_say_so() -> None:
     """The fallback tier has no score, names the rules' version, and state still moves on."""
     server = feature_server(MemoryStateStore())
     values = [transaction(0, amount_minor=600_000), transaction(1, amount_minor=1)]
-    found = decisions(scorer(server).score(source(values), committed={0: 0}, model=None))
+    judge = scorer(server)
+    found = decisions(judge.score(source(values), committed={0: 0}, model=None))
     assert [(d.tier.value, d.decision.value, d.score) for d in found] == [
         ("fallback", "decline", None),
         ("fallback", "approve", None),
     ]
     assert {d.model_version for d in found} == {"rules-1"}
     assert [r.code for r in found[0].reasons] == ["large_amount"]
-    later = scorer(server).score(
-        source([transaction(3)], first=2), committed={0: 2}, model=FakeModel()
-    )
+    later = judge.score(source([transaction(3)], first=2), committed={0: 2}, model=FakeModel())
     count = FEATURE_SET.names.index("card_count_24h")
     assert decisions(later)[0].features[count] == 2.0
 
@@ -341,6 +340,23 @@ def test_a_partition_in_trouble_does_not_take_the_others_with_it() -> None:
     assert tiers == {(0, Tier.MODEL), (1, Tier.FALLBACK)}
     assert answers.tally["store_failures"] == 1
     assert len(decisions(answers)) == 10
+
+
+def test_what_is_marked_is_what_was_served() -> None:
+    """A mark names the offsets of the last batch of a partition that is still ours, once."""
+    store = MemoryStateStore()
+    judge = scorer(feature_server(store))
+    for partition in (0, 1):
+        batch = source([transaction(n) for n in range(4)], partition=partition)
+        judge.score(batch, committed={partition: 0}, model=FakeModel())
+    assert [store.manifest(p).next_offset for p in (0, 1)] == [0, 0]  # type: ignore[union-attr]
+    judge.forget(1)
+    judge.mark([0, 1])
+    assert [store.manifest(p).next_offset for p in (0, 1)] == [4, 0]  # type: ignore[union-attr]
+    taken_over = Manifest(store.manifest(0).generation, 9, 9)  # type: ignore[union-attr]
+    store.mark(0, taken_over)
+    judge.mark([0, 1])
+    assert store.manifest(0) == taken_over
 
 
 def joined(parts: Iterable[SourceBatch]) -> SourceBatch:
