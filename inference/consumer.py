@@ -27,7 +27,8 @@ from inference.tallies import Meter
 logger = logging.getLogger(__name__)
 
 BATCH_RECORDS = 5_000
-COMMIT_SECONDS = 0.1
+COMMIT_SECONDS = 0.5
+"""After a crash at most so much is decided again; each commit holds a round up."""
 POLL_SECONDS = 0.2
 
 
