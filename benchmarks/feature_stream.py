@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from contracts.errors import StateError
 from features.engine import FeatureMatrix, replay
 from features.serving import FeatureServer
-from features.store import Manifest, MemoryStateStore, OneByOne, StateStore, Stored
+from features.store import UNKNOWN, Manifest, MemoryStateStore, OneByOne, StateStore, Stored
 from features.tile_history import folded
 from features.tile_reader import TileReader
 from features.tile_store import TileStore
@@ -64,10 +64,12 @@ class DyingStore(OneByOne):
         """See `StateStore`."""
         return self.inner.read(partition, generation, cards)
 
-    def write(self, partition: int, generation: str, states: Mapping[str, bytes]) -> None:
+    def write(
+        self, partition: int, generation: str, states: Mapping[str, bytes], after: int = UNKNOWN
+    ) -> None:
         """See `StateStore`."""
         self._die("before")
-        self.inner.write(partition, generation, states)
+        self.inner.write(partition, generation, states, after)
         self._die("after")
         self.writes += 1
 
@@ -78,10 +80,10 @@ class DyingStore(OneByOne):
         self._die("after")
         self.writes += 1
 
-    def mark(self, partition: int, manifest: Manifest) -> None:
+    def mark(self, partition: int, manifest: Manifest, served: int = UNKNOWN) -> None:
         """See `StateStore`."""
         self._die("before")
-        self.inner.mark(partition, manifest)
+        self.inner.mark(partition, manifest, served)
         self._die("after")
         self.writes += 1
 

@@ -1,7 +1,8 @@
 """Card states in Redis: one round trip to read a batch's cards, one to write them.
 
-Keys, all under `prefix:{partition}`: `:generation`, `:manifest` (JSON) and, a hash of card to
-state, `:states:<generation>`. A rebuild starts a new hash and unlinks the old one.
+Keys, all under `prefix:{partition}`: `:generation`, `:manifest` (JSON), `:served` (the offset after
+the newest states) and, a hash of card to state, `:states:<generation>`. A rebuild starts a new hash
+and unlinks the old one.
 """
 
 import hashlib
@@ -13,11 +14,19 @@ from typing import Any
 import redis
 
 from contracts.errors import StoreError
-from features.state_store import Manifest, Stored, refuse_generation, refuse_older
+from features.state_store import (
+    UNKNOWN,
+    Manifest,
+    Stored,
+    Written,
+    refuse_generation,
+    refuse_lost,
+    refuse_older,
+)
 
 WRITE = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 'generation' end
-for i = 2, #ARGV, 2 do
+for i = 3, #ARGV, 2 do
   local held = redis.call('HGET', KEYS[2], ARGV[i])
   if held then
     for b = 1, 8 do
@@ -27,14 +36,16 @@ for i = 2, #ARGV, 2 do
     end
   end
 end
-for i = 2, #ARGV, 2000 do
+for i = 3, #ARGV, 2000 do
   redis.call('HSET', KEYS[2], unpack(ARGV, i, math.min(i + 1999, #ARGV)))
 end
+if ARGV[2] ~= '' then redis.call('SET', KEYS[3], ARGV[2]) end
 return ''
 """
 MARK = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 'generation' end
-redis.call('SET', KEYS[2], ARGV[2])
+if ARGV[2] ~= '' and redis.call('GET', KEYS[3]) ~= ARGV[2] then return 'lost' end
+redis.call('SET', KEYS[2], ARGV[3])
 return ''
 """
 _Call = tuple[int, str, list[str], list[Any]]
@@ -70,24 +81,29 @@ class RedisStateStore:
         """See `StateStore`."""
         pipeline = self._client.pipeline(transaction=False)
         for partition, (generation, cards) in asked.items():
-            pipeline.mget(self._key(partition, "generation"), self._key(partition, "manifest"))
+            names = ("generation", "manifest", "served")
+            pipeline.mget([self._key(partition, name) for name in names])
             pipeline.hmget(self._states(partition, generation), cards)
         answers = iter(self._call(pipeline.execute))
         return {partition: _stored(next(answers), next(answers)) for partition in asked}
 
-    def write(self, partition: int, generation: str, states: Mapping[str, bytes]) -> None:
+    def write(
+        self, partition: int, generation: str, states: Mapping[str, bytes], after: int = UNKNOWN
+    ) -> None:
         """See `StateStore`."""
-        self.write_many({partition: (generation, states)})
+        self.write_many({partition: (generation, states, after)})
 
-    def write_many(self, states: Mapping[int, tuple[str, Mapping[str, bytes]]]) -> None:
+    def write_many(self, states: Mapping[int, Written]) -> None:
         """See `StateStore`."""
         calls = []
-        for partition, (generation, held) in states.items():
-            keys = [self._key(partition, "generation"), self._states(partition, generation)]
+        for partition, (generation, held, after) in states.items():
+            keys = self._keys(partition, self._states(partition, generation))
             items = list(held.items())
             for start in range(0, len(items), WRITE_CARDS):
                 part = [word for item in items[start : start + WRITE_CARDS] for word in item]
-                calls.append((partition, generation, keys, part))
+                is_last = start + WRITE_CARDS >= len(items)
+                told = _told(after if is_last else UNKNOWN)
+                calls.append((partition, generation, keys, [told, *part]))
         self._run(WRITE, calls)
 
     def begin(self, partition: int, generation: str) -> None:
@@ -100,11 +116,11 @@ class RedisStateStore:
             pipeline.unlink(self._states(partition, before.decode()))
         self._call(pipeline.execute)
 
-    def mark(self, partition: int, manifest: Manifest) -> None:
+    def mark(self, partition: int, manifest: Manifest, served: int = UNKNOWN) -> None:
         """See `StateStore`."""
-        self.mark_many({partition: manifest})
+        self.mark_many({partition: manifest}, {partition: served})
 
-    def mark_many(self, manifests: Mapping[int, Manifest]) -> None:
+    def mark_many(self, manifests: Mapping[int, Manifest], served: Mapping[int, int]) -> None:
         """See `StateStore`."""
         self._run(
             MARK,
@@ -112,8 +128,8 @@ class RedisStateStore:
                 (
                     partition,
                     manifest.generation,
-                    [self._key(partition, "generation"), self._key(partition, "manifest")],
-                    [json.dumps(asdict(manifest))],
+                    self._keys(partition, self._key(partition, "manifest")),
+                    [_told(served.get(partition, UNKNOWN)), json.dumps(asdict(manifest))],
                 )
                 for partition, manifest in manifests.items()
             ],
@@ -141,8 +157,14 @@ class RedisStateStore:
     def _refuse(self, partition: int, generation: str, answer: str) -> None:
         if answer == "generation":
             raise refuse_generation(partition, generation, None)
+        if answer == "lost":
+            raise refuse_lost(partition)
         if answer:
             raise refuse_older(partition, answer)
+
+    def _keys(self, partition: int, written: str) -> list[str]:
+        """What the scripts are given: generation, what is written, and the offset after it."""
+        return [self._key(partition, "generation"), written, self._key(partition, "served")]
 
     def _key(self, partition: int, name: str) -> str:
         return f"{self._prefix}:{{{partition}}}:{name}"
@@ -161,6 +183,14 @@ class RedisStateStore:
 
 
 def _stored(marks: Sequence[bytes | None], states: list[bytes | None]) -> Stored:
-    generation, body = marks
-    next_offset = None if body is None else json.loads(body)["next_offset"]
-    return Stored(None if generation is None else generation.decode(), next_offset, states)
+    generation, body, served = marks
+    return Stored(
+        None if generation is None else generation.decode(),
+        None if body is None else json.loads(body)["next_offset"],
+        states,
+        UNKNOWN if served is None else int(served),
+    )
+
+
+def _told(offset: int) -> str:
+    return "" if offset == UNKNOWN else str(offset)

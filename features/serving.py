@@ -6,8 +6,9 @@ Order per batch, and what a crash between two steps does:
 2. `serve`: the tiles across cards are awaited and read; then states are read, folded, and written
    with all events from the committed offset on as a tail. A crash before the write loses nothing;
    after it, the same events supersede the tail.
-3. the caller writes its decisions, then calls `mark`. A crash before it leaves the manifest behind:
-   the next start replays from its own committed offset, which the tail allows.
+3. the caller sends its decisions and calls `mark` before it commits them. A crash before `mark`
+   leaves the manifest behind: the next start replays from its own committed offset, which the tail
+   allows.
 """
 
 import itertools
@@ -66,6 +67,7 @@ class FeatureServer:
         self._clocks = PartitionClocks()
         self._generations: dict[int, str] = {}
         self._marked: dict[int, int] = {}
+        self._served: dict[int, int] = {}
         self._spoilt: set[int] = set()
 
     def serve(self, events: pa.Table, *, committed: Mapping[int, int]) -> FeatureMatrix:
@@ -130,16 +132,19 @@ class FeatureServer:
             partition = next(s.partition for s in homes if s.start <= folded.card < s.stop)
             self._spoilt.add(partition)
             raise _unusable(folded.outcome, partition, cards[folded.card])
-        after = folded.states()
+        written = folded.states()
+        after = {s.partition: int(events["offset"][s.stop - 1].as_py()) + 1 for s in spans}
         self._store.write_many(
             {
                 s.partition: (
                     self._generation(s.partition),
-                    dict(zip(cards[s.rows], after[s.rows], strict=True)),
+                    dict(zip(cards[s.rows], written[s.rows], strict=True)),
+                    after[s.partition],
                 )
                 for s in homes
             }
         )
+        self._served.update(after)
         return matrix(*folded.in_input_order(order))
 
     def mark(self, places: Mapping[int, tuple[int, int]]) -> None:
@@ -149,7 +154,8 @@ class FeatureServer:
             base_clock, next_clock = self._clocks.marked(partition, base, after)
             generation = self._generation(partition)
             manifests[partition] = Manifest(generation, base, after, base_clock, next_clock)
-        self._store.mark_many(manifests)
+        served = {p: self._served[p] for p in manifests if p in self._served}
+        self._store.mark_many(manifests, served)
         for partition, manifest in manifests.items():
             self._marked[partition] = manifest.next_offset
             if self._tiles is not None:
@@ -171,6 +177,7 @@ class FeatureServer:
             return
         self._generations[partition] = manifest.generation
         self._marked[partition] = manifest.next_offset
+        self._served.pop(partition, None)
         self._clocks.set(
             partition,
             min(start_offset, manifest.next_offset),
@@ -207,6 +214,7 @@ class FeatureServer:
         self._store.begin(partition, generation)
         self._generations[partition] = generation
         self._marked.pop(partition, None)
+        self._served.pop(partition, None)
         self._clocks.set(partition, start, 0)
         self._catch_up(partition, start, end_offset, progress)
         self._spoilt.discard(partition)
@@ -222,11 +230,14 @@ class FeatureServer:
         self.mark({partition: (end, end)})
 
     def _refuse_stale(self, partition: int, stored: Stored) -> None:
-        """A wiped store has another generation; one restored from a backup an older manifest."""
+        """A wiped store has another generation, one that was restored an older manifest, and one
+        that lost its last writes older states than this process has written.
+        """
         marked = self._marked.get(partition)
         is_older = marked is not None and (
             stored.next_offset is None or stored.next_offset < marked
         )
+        is_older |= stored.served != self._served.get(partition, stored.served)
         if is_older or stored.generation != self._generation(partition):
             self._generations.pop(partition, None)
             raise StateError(

@@ -46,6 +46,10 @@ FIXED_BYTES = OFFSET_BYTES + CHECKSUM_BYTES + 1
 HEADER_BYTES = FIXED_BYTES + 40
 H_BASE_LAST, H_TAIL, H_CAPPED, H_REMEMBERED = range(4)
 
+SETTLED = 4
+"""So many events below the committed offset wait in the tail: packing the base anew each time would
+cost more than the fold."""
+
 
 @kernel
 def checksum(data: Bytes, start: int, end: int) -> np.int64:
@@ -73,19 +77,25 @@ def inspect(data: Bytes, start: int, end: int) -> int:
 
 
 @kernel
-def load(data: Bytes, at: int, memory: Ints, cursor: Ints) -> tuple[Integer, Ints]:
-    """Fill `memory` with the base of an inspected state; its base's last offset, and its tail."""
+def load(data: Bytes, at: int, memory: Ints, cursor: Ints) -> tuple[Integer, Ints, Bytes]:
+    """Fill `memory` with the base of an inspected state.
+
+    Returns the base's last offset, the tail, and the base's bytes.
+    """
     header = np.empty(4, dtype=np.int64)
     at += FIXED_BYTES
+    start = at
     for field in range(4):
+        if field == H_CAPPED:
+            start = at
         header[field], at = get_varint(data, at)
     tail = np.empty((header[H_TAIL], layout.EVENT_WIDTH), dtype=np.int64)
-    at = get_memory(data, at, header[H_REMEMBERED], memory)
-    get_events(data, at, header[H_TAIL], tail)
+    end = get_memory(data, at, header[H_REMEMBERED], memory)
+    get_events(data, end, header[H_TAIL], tail)
     cursor[layout.C_START] = 0
     cursor[layout.C_END] = header[H_REMEMBERED]
     cursor[layout.C_CAPPED] = header[H_CAPPED]
-    return header[H_BASE_LAST] - 1, tail
+    return header[H_BASE_LAST] - 1, tail, data[start:end]
 
 
 @kernel
@@ -118,17 +128,20 @@ def fold_card(
 ) -> tuple[int, Integer, Ints]:
     """Fold a card's events in offset order; sequence[span[0]:span[1]] are those of the batch.
 
-    The base is written to `base` on reaching the committed offset. Returns its size, its last
-    offset, and which events stand in the tail: the later ones that are no duplicates.
+    A new base is written to `base` on reaching the committed offset, or none (size 0) while few
+    events stand before it. Returns its size, the base's last offset, and which events stand in the
+    tail: those after the base that are no duplicates.
     """
     windows, slots, memory, cursor, numbers, sums = compute
     values, statuses = out
     nothing = np.empty(0, dtype=np.float64)
     in_tail = np.zeros(len(sequence), dtype=np.int64)
-    size = -1
+    settled = count_below(sequence, committed)
+    joins = settled >= SETTLED
+    size = 0
     for i in range(len(sequence)):
-        is_settled = sequence[i, layout.E_OFFSET] < committed
-        if not is_settled and size < 0:
+        is_settled = joins and i < settled
+        if joins and i == settled:
             size = put_base(base, memory, cursor)
         if span[0] <= i < span[1]:
             row = i - span[0]
@@ -141,7 +154,9 @@ def fold_card(
         if is_settled and status & DUPLICATE == 0:
             base_last = sequence[i, layout.E_OFFSET]
         in_tail[i] = not is_settled and status & DUPLICATE == 0
-    return (size if size >= 0 else put_base(base, memory, cursor)), base_last, in_tail
+    if joins and settled == len(sequence):
+        size = put_base(base, memory, cursor)
+    return size, base_last, in_tail
 
 
 @kernel
@@ -180,8 +195,8 @@ def serve_card(
     """Features of one card's events, and its next state into `written` from `at` on.
 
     `offsets` are the committed offset and the batch's first and last offset. Tail events below the
-    committed offset join the base; those inside the batch are superseded by it; later ones are
-    kept, for they will be fed again.
+    committed offset join the base once there are some; those inside the batch are superseded by it;
+    later ones are kept, for they will be fed again.
     """
     committed, first, last = offsets
     memory, cursor = compute[2], compute[3]
@@ -189,12 +204,13 @@ def serve_card(
     known_last: Integer = np.int64(-1)
     tail = np.empty((0, layout.EVENT_WIDTH), dtype=np.int64)
     cursor[:] = 0
+    held = base[: put_base(base, memory, cursor)].copy()
     if state[2] > state[1]:
         outcome = inspect(state[0], state[1], state[2])
         if outcome != OK:
             return outcome, written, at
         known_last, _ = get_fixed(state[0], state[1], OFFSET_BYTES)
-        base_last, tail = load(state[0], state[1], memory, cursor)
+        base_last, tail, held = load(state[0], state[1], memory, cursor)
     if base_last >= batch[0, layout.E_OFFSET]:
         return AHEAD, written, at
     before, after = count_below(tail, first), count_below(tail, last + 1)
@@ -202,12 +218,14 @@ def serve_card(
     size, base_last, in_tail = fold_card(
         sequence, (before, before + len(batch)), committed, base_last, compute, out, base
     )
-    written = grown(written, at + HEADER_BYTES + size + int(in_tail.sum()) * EVENT_BYTES)
+    if size > 0:
+        held = base[:size]
+    written = grown(written, at + HEADER_BYTES + len(held) + int(in_tail.sum()) * EVENT_BYTES)
     end_offset = max(known_last, sequence[-1, layout.E_OFFSET])
     return (
         OK,
         written,
-        put_state(written, at, end_offset, base_last, base[:size], sequence, in_tail),
+        put_state(written, at, end_offset, base_last, held, sequence, in_tail),
     )
 
 

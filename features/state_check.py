@@ -148,7 +148,7 @@ def _sampled(newest: pa.Table, sample: int) -> list[str]:
 def _consistent_copy(
     store: StateStore, partition: int, cards: list[str]
 ) -> tuple[MemoryStateStore, Manifest]:
-    """The cards' states in memory, read while no batch was written in between."""
+    """The cards' states in memory, read while no state was rebuilt or marked in between."""
     for _ in range(COPY_ATTEMPTS):
         before = _manifest(store, partition)
         stored = store.read(partition, before.generation, cards)

@@ -1,9 +1,10 @@
 """Where card states live: one port, in memory or in Redis.
 
 A store keeps, per partition, a manifest and the states of its cards under a generation. The
-manifest says which offsets can be replayed and where the next batch starts; it is written after the
-states. Every read brings the generation along and every write names it, so a store that was wiped,
-replaced or rebuilt in between is noticed in the same round trip and never taken for an empty one.
+manifest says which offsets can be replayed and how far the states were when it was written, after
+them. Every read brings the generation along and every write names it, and the offset after it; so a
+store that was wiped, rebuilt, restored or that lost its last writes is noticed in the same round
+trip, and never taken for an empty one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,12 +37,18 @@ class Manifest:
 class Stored:
     """What one round trip read: the partition's mark of currency, and a state or None per card.
 
-    `next_offset` is the manifest's; None while a rebuild is under way.
+    `next_offset` is the manifest's; None while a rebuild is under way. `served` is the offset after
+    the newest states, as their writer told it.
     """
 
     generation: str | None
     next_offset: int | None
     states: list[bytes | None]
+    served: int = UNKNOWN
+
+
+Written = tuple[str, Mapping[str, bytes], int]
+"""What is written of a partition: generation, states by card, and the offset after them."""
 
 
 class StateStore(Protocol):
@@ -53,8 +60,10 @@ class StateStore(Protocol):
     def read(self, partition: int, generation: str, cards: Sequence[str]) -> Stored:
         """The states of `cards` under `generation`, and the generation that is now current."""
 
-    def write(self, partition: int, generation: str, states: Mapping[str, bytes]) -> None:
-        """Put all states or none.
+    def write(
+        self, partition: int, generation: str, states: Mapping[str, bytes], after: int = UNKNOWN
+    ) -> None:
+        """Put states, those of one card or 5,000 all or none; `after` is the offset after them.
 
         Raises:
             StateError: the generation is no longer current, or a state would go back in offsets.
@@ -63,21 +72,22 @@ class StateStore(Protocol):
     def begin(self, partition: int, generation: str) -> None:
         """Forget the partition's states and manifest; `generation` becomes the current one."""
 
-    def mark(self, partition: int, manifest: Manifest) -> None:
+    def mark(self, partition: int, manifest: Manifest, served: int = UNKNOWN) -> None:
         """Write the manifest of the current generation.
 
         Raises:
-            StateError: its generation is not the current one.
+            StateError: its generation is not the current one, or the newest states are others than
+                those before `served`.
         """
 
     def read_many(self, asked: Mapping[int, tuple[str, Sequence[str]]]) -> dict[int, Stored]:
         """`read` of several partitions: by partition a generation and cards; one round trip."""
 
-    def write_many(self, states: Mapping[int, tuple[str, Mapping[str, bytes]]]) -> None:
-        """`write` to several partitions in one round trip: each all or none, each in turn."""
+    def write_many(self, states: Mapping[int, Written]) -> None:
+        """`write` to several partitions in one round trip, each in turn."""
 
-    def mark_many(self, manifests: Mapping[int, Manifest]) -> None:
-        """`mark` of several partitions in one round trip."""
+    def mark_many(self, manifests: Mapping[int, Manifest], served: Mapping[int, int]) -> None:
+        """`mark` of several partitions in one round trip; `served` where it is known."""
 
 
 class OneByOne:
@@ -89,15 +99,17 @@ class OneByOne:
         """See `StateStore`."""
         return {p: self.read(p, generation, cards) for p, (generation, cards) in asked.items()}
 
-    def write_many(self: StateStore, states: Mapping[int, tuple[str, Mapping[str, bytes]]]) -> None:
+    def write_many(self: StateStore, states: Mapping[int, Written]) -> None:
         """See `StateStore`."""
-        for partition, (generation, held) in states.items():
-            self.write(partition, generation, held)
+        for partition, (generation, held, after) in states.items():
+            self.write(partition, generation, held, after)
 
-    def mark_many(self: StateStore, manifests: Mapping[int, Manifest]) -> None:
+    def mark_many(
+        self: StateStore, manifests: Mapping[int, Manifest], served: Mapping[int, int]
+    ) -> None:
         """See `StateStore`."""
         for partition, manifest in manifests.items():
-            self.mark(partition, manifest)
+            self.mark(partition, manifest, served.get(partition, UNKNOWN))
 
 
 def refuse_generation(partition: int, wanted: str, current: str | None) -> StateError:
@@ -118,6 +130,15 @@ def refuse_older(partition: int, card: str) -> StateError:
     )
 
 
+def refuse_lost(partition: int) -> StateError:
+    """The store was restored, or lost its last writes, or somebody else wrote."""
+    return StateError(
+        "the newest states are not those that this process wrote last",
+        value=partition,
+        remedy="Nothing to do: the scorer brings the state up to date from Kafka",
+    )
+
+
 class MemoryStateStore(OneByOne):
     """States in this process: for tests, replays and the edge."""
 
@@ -125,6 +146,7 @@ class MemoryStateStore(OneByOne):
         self._generations: dict[int, str] = {}
         self._manifests: dict[int, Manifest] = {}
         self._states: dict[int, dict[str, bytes]] = {}
+        self._served: dict[int, int] = {}
 
     def manifest(self, partition: int) -> Manifest | None:
         """See `StateStore`."""
@@ -136,9 +158,12 @@ class MemoryStateStore(OneByOne):
         states = self._states.get(partition, {}) if current == generation else {}
         manifest = self._manifests.get(partition)
         next_offset = manifest.next_offset if manifest is not None else None
-        return Stored(current, next_offset, [states.get(card) for card in cards])
+        served = self._served.get(partition, UNKNOWN)
+        return Stored(current, next_offset, [states.get(card) for card in cards], served)
 
-    def write(self, partition: int, generation: str, states: Mapping[str, bytes]) -> None:
+    def write(
+        self, partition: int, generation: str, states: Mapping[str, bytes], after: int = UNKNOWN
+    ) -> None:
         """See `StateStore`."""
         self._refuse(partition, generation)
         held = self._states[partition]
@@ -146,6 +171,8 @@ class MemoryStateStore(OneByOne):
             if held.get(card, b"")[:LAST_OFFSET_BYTES] > state[:LAST_OFFSET_BYTES]:
                 raise refuse_older(partition, card)
         held.update(states)
+        if after != UNKNOWN:
+            self._served[partition] = after
 
     def begin(self, partition: int, generation: str) -> None:
         """See `StateStore`."""
@@ -153,9 +180,11 @@ class MemoryStateStore(OneByOne):
         self._states[partition] = {}
         self._manifests.pop(partition, None)
 
-    def mark(self, partition: int, manifest: Manifest) -> None:
+    def mark(self, partition: int, manifest: Manifest, served: int = UNKNOWN) -> None:
         """See `StateStore`."""
         self._refuse(partition, manifest.generation)
+        if served not in (UNKNOWN, self._served.get(partition, UNKNOWN)):
+            raise refuse_lost(partition)
         self._manifests[partition] = manifest
 
     def _refuse(self, partition: int, generation: str) -> None:

@@ -103,7 +103,7 @@ class TileReader:
         self._noted: dict[str, tuple[int, int]] = {}
 
     def fill(self, events: pa.Table, clocks: Ints, values: Floats) -> None:
-        """Write the cross-card columns of `values` for events of one partition in offset order.
+        """Write the cross-card columns of `values`; `clocks` are those of the events' partitions.
 
         Raises:
             TilesError: the tiles are not complete in time, or are no longer kept.

@@ -113,6 +113,7 @@ class Scorer:
                     answers.extend(alone)
                 return answers
             matrix = None
+            self._next_offset.pop(spans[0].partition, None)
             _fallen_back(spans[0].partition, error, answers)
         if len(events):
             decided = self._decide(batch, parsed, events, matrix, model, answers)
@@ -128,14 +129,15 @@ class Scorer:
         committed: Mapping[int, int],
     ) -> FeatureMatrix:
         for span in spans:
-            if self._next_offset.pop(span.partition, None) != batch.first_offset(span):
-                self._features.ensure(span.partition, batch.first_offset(span))
+            if self._next_offset.get(span.partition) != batch.first_offset(span):
+                self._ensure(span.partition, batch.first_offset(span))
         try:
             matrix = self._features.serve(events, committed=committed)
         except StateError:
+            if len(spans) > 1:
+                raise
             # Wiped or rebuilt since this process last looked: look, and try once more.
-            for span in spans:
-                self._features.ensure(span.partition, batch.first_offset(span))
+            self._ensure(spans[0].partition, batch.first_offset(spans[0]))
             matrix = self._features.serve(events, committed=committed)
         for span in spans:
             after = batch.next_offset(span)
@@ -143,20 +145,31 @@ class Scorer:
             self._unmarked[span.partition] = (committed[span.partition], after)
         return matrix
 
+    def _ensure(self, partition: int, first: int) -> None:
+        """Have a partition's state start at an offset; what was served before is marked first."""
+        self.mark([partition])
+        self._features.ensure(partition, first)
+        self._next_offset[partition] = first
+
     def mark(self, partitions: Iterable[int]) -> None:
         """Write down how far the state of partitions is, before what was answered is committed.
 
-        So the state never says less than what is committed, and a restart need not catch up.
+        So, unless the rules decided, the state says no less than what is committed, and a restart
+        need not catch up. A state that cannot be marked is ensured before the next batch.
         """
-        served = {p: self._unmarked.pop(p) for p in partitions if p in self._unmarked}
-        if not served:
-            return
+        marks = {p: self._unmarked.pop(p) for p in partitions if p in self._unmarked}
+        if marks and not self._are_marked(marks):
+            for partition, place in marks.items():
+                if len(marks) == 1 or not self._are_marked({partition: place}):
+                    self._next_offset.pop(partition, None)
+
+    def _are_marked(self, places: Mapping[int, tuple[int, int]]) -> bool:
         try:
-            self._features.mark(served)
+            self._features.mark(places)
         except (StoreError, StateError) as error:
-            logger.warning("the state of partitions %s was not marked: %s", sorted(served), error)
-            for partition in served:
-                self._next_offset.pop(partition, None)  # the next batch ensures it again
+            logger.warning("the state of partitions %s was not marked: %s", sorted(places), error)
+            return False
+        return True
 
     def forget(self, partition: int) -> None:
         """Somebody else has a partition now: its state may be anywhere when it comes back."""

@@ -1,15 +1,18 @@
 """The past of a partition as tables: cut by offset, never empty, and enough to go on from."""
 
+import copy
 import itertools
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from feature_stream import DyingStore, TableHistory
 from feature_world import World, make_events
 from features_records import RecordHistory, record_of
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from contracts.errors import StateError
 from contracts.kafka import RawRecord
 from features.definition import CARD_SET
 from features.engine import replay
@@ -62,3 +65,23 @@ def test_a_server_catches_up_over_unreadable_records(events: pa.Table) -> None:
     served = server.serve(rest, committed={0: 30})
     whole = replay(events.take(pa.array(kept)), feature_set=CARD_SET)
     assert np.array_equal(served.values, whole.values[-len(rest) :], equal_nan=True)
+
+
+def test_a_store_that_lost_its_last_writes_is_never_folded_on(events: pa.Table) -> None:
+    """Same generation, same manifest, older states: refused on read and mark, then made good."""
+    store = DyingStore(MemoryStateStore())
+    server = FeatureServer(store, "t", history=TableHistory(events), feature_set=CARD_SET)
+    server.ensure(0, 0)
+    server.serve(events.slice(0, 10), committed={0: 0})
+    server.mark({0: (0, 10)})
+    held = copy.deepcopy(store.inner)
+    server.serve(events.slice(10, 10), committed={0: 0})
+    store.inner = held
+    with pytest.raises(StateError, match="not those that this process wrote last"):
+        server.mark({0: (0, 20)})
+    with pytest.raises(StateError, match="wiped, rebuilt or restored"):
+        server.serve(events.slice(20), committed={0: 0})
+    server.ensure(0, 20)
+    served = server.serve(events.slice(20), committed={0: 20})
+    whole = replay(events, feature_set=CARD_SET)
+    assert np.array_equal(served.values, whole.values[20:], equal_nan=True)

@@ -1,5 +1,6 @@
 """The direct consumer: answers are delivered before offsets are committed, never after."""
 
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -198,7 +199,9 @@ class EchoScorer:
 class Rig:
     """A consumer with fakes around it, and a clock that the test moves."""
 
-    def __init__(self, *, is_transactional: bool = False, **sender: Any) -> None:
+    def __init__(
+        self, *, is_transactional: bool = False, is_assigned: bool = True, **sender: Any
+    ) -> None:
         self.journal: list[str] = []
         self.now = 0.0
         self.client = FakeClient(self.journal)
@@ -218,6 +221,8 @@ class Rig:
             meter=Meter(MemoryTallies()),
             clock=lambda: self.now,
         )
+        if is_assigned:
+            self.consumer._assigned(self.client, [TopicPartition("transactions", 0)])
 
     def feed(self, *numbers: int) -> None:
         """Put messages of partition 0 in the queue."""
@@ -267,7 +272,7 @@ def test_a_full_queue_is_waited_for() -> None:
 
 def test_a_new_group_begins_where_it_is_told_and_an_old_one_where_it_was() -> None:
     """Committed offsets count; without one the given start does."""
-    rig = Rig()
+    rig = Rig(is_assigned=False)
     rig.client.held = {1: 55}
     places = [TopicPartition("transactions", 0), TopicPartition("transactions", 1)]
     rig.consumer._assigned(rig.client, places)
@@ -281,6 +286,28 @@ def test_partitions_are_given_up_only_after_a_commit() -> None:
     rig.consumer.step()
     rig.consumer._revoked(rig.client, [TopicPartition("transactions", 0)])
     assert rig.journal[-3:] == ["commit 0:8", "forget 0", "unassign"]
+
+
+def test_a_record_of_a_partition_that_was_given_up_is_left_to_its_next_owner() -> None:
+    """A poll may hand out a record and then take its partition away: it is not decided here."""
+    rig = Rig()
+    rig.feed(7)
+    rig.consumer._lost(rig.client, [TopicPartition("transactions", 0)])
+    rig.now = COMMIT_SECONDS
+    assert rig.consumer.step() == 0
+    assert not any(line.startswith(("send", "commit")) for line in rig.journal)
+
+
+@pytest.mark.parametrize("is_transactional", [False, True])
+def test_a_consumer_that_fails_leaves_its_group(is_transactional: bool) -> None:
+    """Answers that do not arrive end the run with that error, uncommitted; the group is left."""
+    rig = Rig(is_transactional=is_transactional, failure="message too large")
+    rig.feed(7)
+    rig.now = COMMIT_SECONDS
+    with pytest.raises(BrokerError, match="too large"):
+        rig.consumer.run(threading.Event())
+    assert rig.journal[-1] == "close"
+    assert not any(line.startswith("commit") for line in rig.journal)
 
 
 def test_messages_are_grouped_by_partition_in_order() -> None:

@@ -10,7 +10,7 @@ import pytest
 from inference_fakes import SIZE, FakeModel, source, transaction
 
 from contracts.columns import EVENT_SCHEMA
-from contracts.errors import BrokerError, StoreError
+from contracts.errors import BrokerError, StoreError, TilesError
 from contracts.messages import Decision, Rejected, ShadowScore, Tier
 from contracts.rule_settings import FallbackSettings
 from features.definition import FEATURE_SET
@@ -333,13 +333,54 @@ def test_partitions_together_are_decided_as_each_alone() -> None:
 
 def test_a_partition_in_trouble_does_not_take_the_others_with_it() -> None:
     """Only the records of the partition whose state cannot be had are decided by the rules."""
-    parts = [source([transaction(n) for n in range(5)], partition=p) for p in (0, 1)]
-    judge = scorer(NoPartition(1, feature_server(MemoryStateStore())))
-    answers = judge.score(joined(parts), committed={0: 0, 1: 0}, model=FakeModel())
-    tiers = {(d.source.partition, d.tier) for d in decisions(answers)}
-    assert tiers == {(0, Tier.MODEL), (1, Tier.FALLBACK)}
-    assert answers.tally["store_failures"] == 1
-    assert len(decisions(answers)) == 10
+    features = NoPartition(1, feature_server(MemoryStateStore()))
+    judge = scorer(features)
+    for first in (0, 5):
+        values = [transaction(n) for n in range(first, first + 5)]
+        parts = [source(values, first=first, partition=p) for p in (0, 1)]
+        answers = judge.score(joined(parts), committed={0: 0, 1: 0}, model=FakeModel())
+        tiers = {(d.source.partition, d.tier) for d in decisions(answers)}
+        assert tiers == {(0, Tier.MODEL), (1, Tier.FALLBACK)}
+        assert answers.tally["store_failures"] == 1
+        assert len(decisions(answers)) == 10
+    assert features.ensured.count(0) == 1, "the other's state was read from Kafka again"
+
+
+def test_what_was_served_is_marked_before_the_state_moves_on_without_it() -> None:
+    """Batches that fail after one that did not: its mark comes first, and no older one after it."""
+    features = Journal()
+    judge = scorer(features)
+    for first, is_failing in ((0, False), (1, True), (2, True)):
+        features.is_failing = is_failing
+        batch = source([transaction(first)], first=first)
+        judge.score(batch, committed={0: 0}, model=FakeModel())
+    judge.mark([0])
+    assert features.lines == ["ensure 0", "serve", "mark 0 to 1", "ensure 2"]
+
+
+class Journal:
+    """A feature server that writes down what it is asked; it may be told to fail."""
+
+    def __init__(self) -> None:
+        self.is_failing = False
+        self.lines: list[str] = []
+
+    def ensure(self, partition: int, start_offset: int) -> None:
+        """Write it down."""
+        self.lines.append(f"ensure {start_offset}")
+
+    def serve(self, events: pa.Table, *, committed: Mapping[int, int]) -> FeatureMatrix:
+        """Nothing known, or too late."""
+        if self.is_failing:
+            raise TilesError("the batch is older than the tiles that are kept")
+        self.lines.append("serve")
+        size = len(events)
+        nothing = np.zeros(size, dtype=np.bool_)
+        return FeatureMatrix(np.zeros((size, len(FEATURE_SET.names))), nothing, nothing)
+
+    def mark(self, places: Mapping[int, tuple[int, int]]) -> None:
+        """Write it down."""
+        self.lines += [f"mark {base} to {after}" for base, after in places.values()]
 
 
 def test_what_is_marked_is_what_was_served() -> None:
@@ -379,9 +420,11 @@ class NoPartition:
     def __init__(self, lost: int, inner: FeatureServer) -> None:
         self._lost = lost
         self._inner = inner
+        self.ensured: list[int] = []
 
     def ensure(self, partition: int, start_offset: int) -> None:
         """Fails for the lost one."""
+        self.ensured.append(partition)
         if partition == self._lost:
             raise BrokerError("Kafka is out of reach")
         self._inner.ensure(partition, start_offset)
