@@ -48,9 +48,21 @@ def kernel(function: Kernel) -> Kernel:
 
     With NUMBA_DISABLE_JIT=1 the functions stay Python: slow, for debugging and for fault tests.
     """
+    return _compiled(function)
+
+
+def part(function: Kernel) -> Kernel:
+    """A kernel that others call for every event: it is compiled into each of them.
+
+    As a call of its own it would count references to all arrays, which takes longer than its work.
+    """
+    return _compiled(function, forceinline=True)
+
+
+def _compiled(function: Kernel, **options: bool) -> Kernel:
     if config.DISABLE_JIT:
         return function
-    dispatcher = njit(cache=True, error_model="numpy")(function)
+    dispatcher = njit(cache=True, error_model="numpy", **options)(function)
     dispatcher._cache._cache_file._source_stamp = source_stamp()
     compiled: Kernel = dispatcher
     return compiled

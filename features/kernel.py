@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features import layout
-from features.compiled import kernel
+from features.compiled import kernel, part
 from features.statistic import INSTANTS, NEEDS_COMPARISONS, NEEDS_SPREAD, STATISTICS
 from features.windows import clamped, comparisons, counts, scan_windows, spread
 
@@ -19,10 +19,11 @@ Floats = NDArray[np.float64]
 
 LATE, DUPLICATE = 1, 2
 EARTH_KM = 6371.0
+BLOCK = 16
 NAN = math.nan
 
 
-@kernel
+@part
 def first_remembered(memory: Ints, start: int, end: int, clock: int) -> int:
     """Position of the first event that is still remembered when the card's clock is `clock`."""
     oldest_hour = clock // layout.HOUR - layout.MEMORY_HOURS
@@ -31,7 +32,7 @@ def first_remembered(memory: Ints, start: int, end: int, clock: int) -> int:
     return start
 
 
-@kernel
+@part
 def is_known(memory: Ints, row: int, first: int, end: int, value: int) -> bool:
     """Does a remembered event in [first, end) hold `value`?"""
     matches = 0
@@ -40,16 +41,23 @@ def is_known(memory: Ints, row: int, first: int, end: int, value: int) -> bool:
     return matches > 0
 
 
-@kernel
+@part
 def last_position(memory: Ints, row: int, first: int, end: int, value: int) -> int:
     """Position of the last event in [first, end) that holds `value`, or -1."""
+    while end - first >= BLOCK:
+        matches = 0
+        for j in range(np.uint64(end - BLOCK), np.uint64(end)):  # vectorises, as in `is_known`
+            matches += memory[row, j] == value
+        if matches > 0:
+            break
+        end -= BLOCK
     for j in range(end - 1, first - 1, -1):
         if memory[row, j] == value:
             return j
     return -1
 
 
-@kernel
+@part
 def distance_km(latitude: int, longitude: int, latitude_2: int, longitude_2: int) -> float:
     """Haversine distance of two places in 1/10,000 degree, on a sphere of 6,371 km."""
     unit = math.pi / 1_800_000.0
@@ -60,7 +68,7 @@ def distance_km(latitude: int, longitude: int, latitude_2: int, longitude_2: int
     return 2.0 * EARTH_KM * math.asin(math.sqrt(min(chord, 1.0)))
 
 
-@kernel
+@part
 def own_numbers(event: Ints, out: Floats) -> None:
     """The numbers that need no memory; positions are those of `Instant`."""
     amount, flags, local = event[layout.E_AMOUNT], event[layout.E_FLAGS], event[layout.E_LOCAL]
@@ -81,7 +89,7 @@ def own_numbers(event: Ints, out: Floats) -> None:
     out[13] = (flags & layout.FLAG_CASH) != 0
 
 
-@kernel
+@part
 def firsts(memory: Ints, first: int, position: int, time: int, event: Ints, out: Floats) -> None:
     """Time since the last event, and what is new to the card; NaN where the event lacks a field."""
     out[14:24] = NAN
@@ -108,7 +116,7 @@ def firsts(memory: Ints, first: int, position: int, time: int, event: Ints, out:
         out[23] = (time // layout.HOUR - memory[layout.M_TIME, first] // layout.HOUR) / 24.0
 
 
-@kernel
+@part
 def movement(memory: Ints, first: int, position: int, time: int, event: Ints, out: Floats) -> None:
     """Distance and speed from the last place within 7 days, and a change of country."""
     for j in range(position - 1, first - 1, -1):
@@ -135,14 +143,14 @@ def movement(memory: Ints, first: int, position: int, time: int, event: Ints, ou
             break
 
 
-@kernel
+@part
 def emit(slots: Ints, numbers: Floats, out: Floats) -> None:
     """Write one feature vector: feature f stands in slot slots[f]."""
     for f in range(len(slots)):
         out[f] = numbers[slots[f]]
 
 
-@kernel
+@part
 def make_room(memory: Ints, cursor: Ints) -> None:
     """Move the remembered events to the start when their row is full."""
     start, end = cursor[layout.C_START], cursor[layout.C_END]
@@ -157,7 +165,7 @@ def make_room(memory: Ints, cursor: Ints) -> None:
     cursor[layout.C_START], cursor[layout.C_END] = 0, end - start
 
 
-@kernel
+@part
 def link_all(memory: Ints, start: int, end: int) -> None:
     """For each event, find the next one with the same merchant, device and country."""
     for row in range(layout.M_MERCHANT, layout.M_COUNTRY + 1):
@@ -170,7 +178,7 @@ def link_all(memory: Ints, start: int, end: int) -> None:
                     break
 
 
-@kernel
+@part
 def link_last(memory: Ints, start: int, position: int) -> None:
     """The event at the end of the memory becomes the next one of those it equals."""
     for row in range(layout.M_MERCHANT, layout.M_COUNTRY + 1):
@@ -181,7 +189,7 @@ def link_last(memory: Ints, start: int, position: int) -> None:
             memory[following, before] = position
 
 
-@kernel
+@part
 def remember(memory: Ints, cursor: Ints, position: int, time: int, event: Ints) -> None:
     """Insert the event at `position` (absolute), in order of effective time, then of offset."""
     start = cursor[layout.C_START]
@@ -212,7 +220,7 @@ def remember(memory: Ints, cursor: Ints, position: int, time: int, event: Ints) 
         cursor[layout.C_CAPPED] += 1
 
 
-@kernel
+@part
 def fold(
     memory: Ints,
     cursor: Ints,

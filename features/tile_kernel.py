@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features import layout
-from features.compiled import kernel
+from features.compiled import kernel, part
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -33,18 +33,21 @@ def _estimates() -> Ints:
 
 CARDS = _estimates()
 
-
-@kernel
-def ones(word: np.int64) -> int:
-    """How many bits of a word are set."""
-    count = 0
-    while word != 0:
-        word &= word - 1
-        count += 1
-    return count
+PAIRS, FOURS = np.uint64(0x5555555555555555), np.uint64(0x3333333333333333)
+BYTES, EACH_BYTE = np.uint64(0x0F0F0F0F0F0F0F0F), np.uint64(0x0101010101010101)
 
 
-@kernel
+@part
+def ones(word: np.int64) -> np.int64:
+    """How many bits of a word are set: pairs, then fours, then bytes added up side by side."""
+    rest = np.uint64(word)
+    rest -= (rest >> np.uint64(1)) & PAIRS
+    rest = (rest & FOURS) + ((rest >> np.uint64(2)) & FOURS)
+    rest = (rest + (rest >> np.uint64(4))) & BYTES
+    return np.int64((rest * EACH_BYTE) >> np.uint64(56))
+
+
+@part
 def tile_at(section: int, time: int) -> int:
     """The tile of a section that a moment falls into; dividing by constants is cheap."""
     if section == layout.S_MINUTE:
@@ -54,14 +57,14 @@ def tile_at(section: int, time: int) -> int:
     return time // layout.DAY
 
 
-@kernel
+@part
 def end_tile(section: int, clock: int) -> int:
     """The first tile of a section that has not ended in time for a reader at this clock."""
     delay = layout.LABEL_DELAY if section == layout.S_LABEL else layout.TILE_DELAY
     return tile_at(section, clock - delay)
 
 
-@kernel
+@part
 def count_before(tiles: Cube, section: int, end: int, tile: int) -> int:
     """How many of a section's `end` tiles stand before `tile`; nearly all, so look from the end."""
     for _ in range(NEAR):
@@ -78,7 +81,7 @@ def count_before(tiles: Cube, section: int, end: int, tile: int) -> int:
     return low
 
 
-@kernel
+@part
 def sum_tiles(tiles: Cube, section: int, end: int, first: int, numbers: Ints, k: int) -> None:
     """Events, amounts and cards of the tiles before position `end` from id `first` on."""
     count, total = np.int64(0), np.int64(0)
@@ -95,7 +98,7 @@ def sum_tiles(tiles: Cube, section: int, end: int, first: int, numbers: Ints, k:
     numbers[k, N_CARDS] = CARDS[ones(one) + ones(two) + ones(three) + ones(four)]
 
 
-@kernel
+@part
 def read_tiles(
     tiles: Cube, ends: Ints, clock: int, read_up_to: Ints, windows: Ints, numbers: Ints
 ) -> None:
@@ -113,7 +116,7 @@ def read_tiles(
             sum_tiles(tiles, section, end, last - windows[k, 1], numbers, k)
 
 
-@kernel
+@part
 def emit_shared(emits: Ints, numbers: Ints, amount: int, values: Floats, row: int) -> None:
     """Write the features of one entity into a row; statistics by their number in `Shared`."""
     for f in range(len(emits)):
@@ -134,14 +137,14 @@ def emit_shared(emits: Ints, numbers: Ints, amount: int, values: Floats, row: in
             values[row, column] = (frauds + layout.RISK_FRAUDS) / (count + layout.RISK_EVENTS)
 
 
-@kernel
+@part
 def emit_missing(emits: Ints, values: Floats, row: int) -> None:
     """The features of an entity that the event does not name."""
     for f in range(len(emits)):
         values[row, emits[f, 3]] = NAN
 
 
-@kernel
+@part
 def add_event(tiles: Cube, ends: Ints, section: int, tile: int, amount: int, bit: int) -> None:
     """Count an event in a section's last tile, or in a new one after it."""
     end = ends[section]
@@ -158,7 +161,7 @@ def add_event(tiles: Cube, ends: Ints, section: int, tile: int, amount: int, bit
     tiles[section, end - 1, layout.T_BITS + (bit >> 6)] |= np.int64(1) << np.int64(bit & 63)
 
 
-@kernel
+@part
 def most(bounds: Ints) -> int:
     """The largest number of rows between two bounds."""
     largest = 0

@@ -35,7 +35,7 @@ R_ENTITY, R_SECTION, R_TILE = range(3)
 @kernel
 def put_bits(data: Bytes, at: int, tile: Ints) -> int:
     """Write the card bits of a tile."""
-    count = 0
+    count = np.int64(0)
     for word in range(layout.BIT_WORDS):
         count += ones(tile[layout.T_BITS + word])
     at = put_varint(data, at, count)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features import layout
-from features.compiled import kernel
+from features.compiled import part
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -15,13 +15,13 @@ Integer = int | np.int64
 NAN = math.nan
 
 
-@kernel
+@part
 def clamped(amount: int) -> int:
     """The amount as statistics see it."""
     return min(max(amount, -layout.AMOUNT_CLAMP), layout.AMOUNT_CLAMP)
 
 
-@kernel
+@part
 def scan_windows(
     memory: Ints, first: int, position: int, time: int, event: Ints, windows: Ints, sums: Ints
 ) -> None:
@@ -79,14 +79,14 @@ def scan_windows(
         sums[k, layout.A_CASH] = cash
 
 
-@kernel
+@part
 def deviation(count: int, shifted: int, squares: int) -> float:
     """Population standard deviation from sums of amounts shifted by a common amount."""
     mean = shifted / count
     return math.sqrt(max(squares / count - mean * mean, 0.0))
 
 
-@kernel
+@part
 def counts(sums: Ints, k: int, event: Ints, out: Floats, at: int) -> None:
     """The statistics of window `k` that count or add; this event is one of its own window."""
     flags, amount = event[layout.E_FLAGS], clamped(event[layout.E_AMOUNT])
@@ -109,14 +109,14 @@ def counts(sums: Ints, k: int, event: Ints, out: Floats, at: int) -> None:
     out[at + 16] = amount / smallest if smallest != layout.NEVER else NAN
 
 
-@kernel
+@part
 def spread(sums: Ints, k: int, out: Floats, at: int) -> None:
     """The standard deviation of the amounts in window `k`."""
     number = sums[k, layout.A_COUNT] + 1
     out[at + 4] = deviation(number, sums[k, layout.A_SHIFTED], sums[k, layout.A_SHIFTED_SQUARES])
 
 
-@kernel
+@part
 def comparisons(sums: Ints, k: int, event: Ints, out: Floats, at: int) -> None:
     """The amount and hour against the earlier events of window `k`; NaN where there are none."""
     amount = clamped(event[layout.E_AMOUNT])
