@@ -110,7 +110,7 @@ class RedisStateStore:
         """See `StateStore`."""
         before = self._call(lambda: self._client.get(self._key(partition, "generation")))
         pipeline = self._client.pipeline(transaction=True)
-        pipeline.delete(self._key(partition, "manifest"))
+        pipeline.delete(self._key(partition, "manifest"), self._key(partition, "served"))
         pipeline.set(self._key(partition, "generation"), generation)
         if before is not None:
             pipeline.unlink(self._states(partition, before.decode()))

@@ -179,6 +179,7 @@ class MemoryStateStore(OneByOne):
         self._generations[partition] = generation
         self._states[partition] = {}
         self._manifests.pop(partition, None)
+        self._served.pop(partition, None)
 
     def mark(self, partition: int, manifest: Manifest, served: int = UNKNOWN) -> None:
         """See `StateStore`."""

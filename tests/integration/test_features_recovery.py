@@ -18,7 +18,7 @@ from contracts.kafka import full_ranges, make_producer
 from contracts.settings import Settings
 from features.engine import replay
 from features.history import KafkaHistory
-from features.store import Manifest, MemoryStateStore, RedisStateStore, StateStore
+from features.store import UNKNOWN, Manifest, MemoryStateStore, RedisStateStore, StateStore
 
 pytestmark = pytest.mark.integration
 HERE = Path(__file__).parent
@@ -58,6 +58,39 @@ def test_a_write_never_lowers_an_offset(store: StateStore) -> None:
         store.write(0, "g", {"b": state(2), "a": state(127)})
     store.write(0, "g", {"a": state(255)})
     assert store.read(0, "g", ["a", "b"]).states == [state(255), state(1)]
+
+
+def test_a_mark_names_what_was_written_last(store: StateStore) -> None:
+    """A store that lost its last states, or has others, takes no manifest over them."""
+    store.begin(0, "g")
+    store.write_many({0: ("g", {"a": state(1)}, 2)})
+    store.mark_many({0: Manifest("g", 0, 2)}, {0: 2})
+    assert store.read(0, "g", ["a"]).served == 2
+    with pytest.raises(StateError, match="not those that this process wrote last"):
+        store.mark_many({0: Manifest("g", 0, 7)}, {0: 7})
+    assert store.manifest(0) == Manifest("g", 0, 2)
+    store.begin(0, "new")
+    assert store.read(0, "new", ["a"]).served == UNKNOWN
+
+
+def test_one_round_trip_serves_several_partitions(store: StateStore) -> None:
+    """Each partition's states, generation and manifest are its own."""
+    for partition in (0, 1):
+        store.begin(partition, f"g{partition}")
+    store.write_many({p: (f"g{p}", {"a": state(p)}, p + 1) for p in (0, 1)})
+    store.mark_many({p: Manifest(f"g{p}", 0, p + 1) for p in (0, 1)}, {})
+    found = store.read_many({p: (f"g{p}", ["a", "b"]) for p in (0, 1)})
+    assert [found[p].states for p in (0, 1)] == [[state(0), None], [state(1), None]]
+    assert [found[p].next_offset for p in (0, 1)] == [1, 2]
+
+
+def test_a_redis_that_forgot_the_scripts_is_told_them_again(redis_url: str) -> None:
+    """As after its restart: the same call succeeds."""
+    store = RedisStateStore(redis_url, f"test:{random.random()}")
+    store.begin(0, "g")
+    redis.Redis.from_url(redis_url).script_flush()
+    store.write(0, "g", {"a": state(1)}, 2)
+    assert store.read(0, "g", ["a"]).served == 2
 
 
 def test_a_superseded_generation_is_refused(store: StateStore) -> None:
