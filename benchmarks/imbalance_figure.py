@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-TITLES = {"world": "Synthetic world", "handbook": "Fraud-Detection-Handbook"}
+TITLES = {"world": "Synthetic world", "handbook": "Handbook"}
+BRIER_TICKS = (0.003, 0.005, 0.01, 0.02, 0.04)
 PLAIN, TREATED, FAINT = "#2f6f9f", "#d08a2e", "#b9c4cc"
 
 
@@ -51,12 +52,13 @@ def _brier_panel(axis: Any, place: Any, arms: list[Any]) -> None:
     axis.plot(before, place, "o", mfc="white", mec=PLAIN, label="before")
     axis.plot(after, place, "o", color=PLAIN, label="after")
     axis.set_xscale("log")
-    axis.xaxis.set_minor_formatter("")
+    axis.set_xticks(BRIER_TICKS, [f"{tick:g}" for tick in BRIER_TICKS])
+    axis.set_xticks([], minor=True)
     axis.set_ylim(-0.8, len(arms) - 0.2)
     axis.set_yticks(place, [])
-    axis.grid(axis="x", which="both", color="#e5e9ec")
+    axis.grid(axis="x", color="#e5e9ec")
     axis.legend(fontsize=8, loc="lower right")
-    axis.set_title("Brier score before and after calibration (log scale)", fontsize=9)
+    axis.set_title("Brier score before and after calibration", fontsize=9)
 
 
 def _is_treated(name: str) -> bool:
