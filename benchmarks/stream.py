@@ -157,7 +157,7 @@ def spark_pass_through(home: Path) -> None:
 
 def direct_pass_through(home: Path) -> None:
     """The direct consumer's own ceiling: consume, produce, commit."""
-    from inference.consumer import by_partition
+    from inference.consumer import batch_of
     from inference.direct import open_client, open_sender
     from inference.outbox import Outbox
     from inference.records import Answers
@@ -170,12 +170,9 @@ def direct_pass_through(home: Path) -> None:
     while True:
         first = client.poll(0.2)
         messages = [] if first is None else [first, *client.consume(5_000, 0.0)]
-        for batch in by_partition(messages):
-            answered = Answers()
-            answered.add(
-                kafka.scores_topic, batch.keys, [v or b"" for v in batch.values], batch.sent
-            )
-            outbox.send(answered, 0)
+        batch, answered = batch_of(messages), Answers()
+        answered.add(kafka.scores_topic, batch.keys, [v or b"" for v in batch.values], batch.sent)
+        outbox.send(answered, 0)
         outbox.settle({})
 
 
