@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from contracts.columns import SOURCE_SCHEMA, parse_transactions, with_source
+from contracts.label_records import LABEL_RECORD_SCHEMA
 from contracts.settings import KafkaSettings, Settings
 from contracts.wire import DECISION_SCHEMA, LABELS, OUTCOME_SCHEMA, parse_records
 from models.build import Records
@@ -59,7 +60,7 @@ def _tables(by_topic: dict[str, list[Record]], kafka: KafkaSettings) -> Records:
     columns = [*_source(labels), *(read.table[name] for name in LABELS.schema.names)]
     return Records(
         events=with_source(parsed.table, *(column.to_numpy() for column in _source(transactions))),
-        labels=pa.Table.from_arrays(columns, schema=pa.schema([*SOURCE_SCHEMA, *LABELS.schema])),
+        labels=pa.Table.from_arrays(columns, schema=LABEL_RECORD_SCHEMA),
         decisions=pa.schema([*SOURCE_SCHEMA, *DECISION_SCHEMA]).empty_table(),
         outcomes=pa.schema([*SOURCE_SCHEMA, *OUTCOME_SCHEMA]).empty_table(),
         topic=kafka.topic,

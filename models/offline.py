@@ -11,8 +11,9 @@ import pyarrow as pa
 
 from contracts.columns import EVENT_SCHEMA, SOURCE_SCHEMA
 from contracts.errors import TrainingError
+from contracts.label_records import labels_beside
 from contracts.settings import Settings
-from contracts.wire import DECISION_SCHEMA, LABEL_SCHEMA, OUTCOME_SCHEMA
+from contracts.wire import DECISION_SCHEMA, OUTCOME_SCHEMA
 from models.arms import Arm
 from models.build import FeaturePlan, Records, assemble
 from models.evaluation import Figure
@@ -38,16 +39,13 @@ class OfflineResult:
 
 
 def offline_records(labelled: pa.Table, topic: str) -> Records:
-    """A table of events with `is_fraud` and `label_time` as a history without decisions."""
-    known = labelled.filter(labelled["is_fraud"].is_valid())
-    columns = {name: known[name] for name in SOURCE_SCHEMA.names}
-    columns |= {name: known[name] for name in LABEL_SCHEMA.names if name != "source"}
-    columns["source"] = pa.array(["import"] * len(known), pa.string())
+    """A table of events with `is_fraud` and `label_time` as a history without decisions.
+
+    No feature knows of a label before its `label_time`, however early in the table it stands.
+    """
     return Records(
         events=labelled.select(EVENT_SCHEMA.names),
-        labels=pa.table(
-            {name: columns[name] for name in (*SOURCE_SCHEMA.names, *LABEL_SCHEMA.names)}
-        ),
+        labels=labels_beside(labelled),
         decisions=pa.schema([*SOURCE_SCHEMA, *DECISION_SCHEMA]).empty_table(),
         outcomes=pa.schema([*SOURCE_SCHEMA, *OUTCOME_SCHEMA]).empty_table(),
         topic=topic,

@@ -10,10 +10,12 @@ from models_history import make_log
 from models_world import settings_with
 from numpy.typing import NDArray
 
+from contracts.columns import EVENT_SCHEMA
 from contracts.settings import LearningSettings
 from models.build import FeaturePlan, Records, assemble, platform_features
-from models.folds import Fold
+from models.folds import DAY_US, Fold
 from models.objects import open_objects
+from models.offline import offline_records
 from models.snapshot import read_snapshot, take_snapshot
 from models.table import Rows, TableSource
 
@@ -106,3 +108,28 @@ def test_features_do_not_see_later_events(records: Records, learning: LearningSe
     half = len(records.events) // 2
     first: NDArray[np.float64] = plan.replay(records.events.slice(0, half), records.labels).values
     assert np.array_equal(whole.values[:half], first, equal_nan=True)
+
+
+def test_a_label_beside_its_event_is_no_feature_before_its_time() -> None:
+    """Ten daily payments at one shop, frauds known after 7 and 5 days: seen on the day after that.
+
+    The second fraud is known first, so labels come in another order than their events.
+    """
+    noon = 1_522_584_000_000_000  # 2018-04-01
+    known_after = {0: 7, 1: 5}
+    rows = [
+        {
+            **{"partition": 0, "offset": day, "timestamp_us": noon + day * DAY_US},
+            **{"transaction_id": f"t{day}", "card_id": "c", "merchant_id": "m"},
+            **{"schema_version": 1, "event_time": noon + day * DAY_US, "amount_minor": 1_000},
+            "is_fraud": True if day in known_after else None,
+            "label_time": noon + (day + known_after[day]) * DAY_US if day in known_after else None,
+        }
+        for day in range(10)
+    ]
+    label = (pa.field("is_fraud", pa.bool_()), pa.field("label_time", pa.int64()))
+    labelled = pa.Table.from_pylist(rows, schema=pa.schema([*EVENT_SCHEMA, *label]))
+    history, plan = offline_records(labelled, "transactions"), platform_features()
+    column = plan.names.index("merchant_frauds_30d")
+    seen = plan.replay(history.events, history.labels).values[:, column]
+    assert seen.tolist() == [0, 0, 0, 0, 0, 0, 0, 1, 2, 2]
