@@ -90,7 +90,7 @@ def register_champion(rig: Rig, world: World) -> None:
     settings = rig.settings
     sample = world_sample("history", world, HISTORY_DAYS, settings.kafka)
     say(f"training on {int(sample.train.sum()):,} transactions")
-    values = replay(sample.events).values
+    values = replay(sample.events, labels=sample.labels).values
     booster = xgboost.train(
         {"max_depth": 5, "objective": "binary:logistic", "eta": 0.1, "nthread": 1, "seed": 7},
         xgboost.DMatrix(values[sample.train], sample.label[sample.train]),

@@ -193,16 +193,16 @@ def hardness_and_raid(kafka: KafkaSettings) -> dict[str, Any]:
     say("making the world's transactions")
     sample = world_sample("card", world, DAYS, kafka)
     say("replaying features")
-    features = replay(sample.events).values
+    features = replay(sample.events, labels=sample.labels).values
     say("training reference models")
     found = measure(sample, FEATURE_SET.names, features)
     say("a week of the thief against a frozen champion")
     champion = frozen_champion(sample, features)
-    report = raid(Arena(world, kafka, sample.events, champion), DAYS - 14, RAID_CARDS_PER_DAY)
+    report = raid(Arena(world, kafka, sample, champion), DAYS - 14, RAID_CARDS_PER_DAY)
     for line in report.lines():
         say(line)
     say("the same week by a thief who does not learn")
-    arena = Arena(world, kafka, sample.events, champion)
+    arena = Arena(world, kafka, sample, champion)
     stubborn = raid(arena, DAYS - 14, RAID_CARDS_PER_DAY, Stubborn())
     return {
         "fraud_rate": found.fraud_rate,

@@ -21,6 +21,8 @@ from producer.world import World
 ALERT_SHARE = 0.01
 WEEK_DAYS = 7
 STEP_US = 2 * HOUR_US
+SHARED_MEMORY_US = 32 * DAY_US
+"""Windows across cards are of at most 30 whole days."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +51,16 @@ def frozen_champion(sample: Sample, features: np.ndarray) -> Champion:
 
 @dataclass(slots=True)
 class Arena:
-    """The world's own transactions and the thief's, as the champion sees them."""
+    """The world's own transactions and the thief's, as the champion sees them.
+
+    Features across cards look back a month, so all of the last `SHARED_MEMORY_US` are replayed;
+    before that only the cards that the thief used. Labels are the world's; the thief's own frauds
+    get none within the week.
+    """
 
     world: World
     kafka: KafkaSettings
-    events: pa.Table
+    sample: Sample
     champion: Champion
     _attempted: list[bytes] = field(default_factory=list)
 
@@ -63,19 +70,20 @@ class Arena:
         self._attempted += fresh
         thief = in_one_partition(parse_transactions(self._attempted).table)
         cards = pc.unique(thief["card_id"])
-        until_us = pc.max(thief["event_time"])
-        honest = self.events.filter(
-            pc.and_(
-                pc.is_in(self.events["card_id"], cards),
-                pc.less_equal(self.events["event_time"], until_us),
-            )
+        until_us = pc.max(thief["event_time"]).as_py()
+        events = self.sample.events
+        times = events["event_time"].to_numpy()
+        is_seen = pc.is_in(events["card_id"], cards).to_numpy() | (
+            times > until_us - SHARED_MEMORY_US
         )
+        honest = events.filter(pa.array(is_seen & (times <= until_us)))
         together = pa.concat_tables([honest, thief])
         is_new = np.arange(len(together)) >= len(together) - len(fresh)
         order = np.argsort(together["event_time"].to_numpy(), kind="stable")
         ordered = in_one_partition(together.select(range(3, together.num_columns)).take(order))
         declined = np.empty(len(together), dtype=np.bool_)
-        declined[order] = self.champion.declines(replay(ordered).values)
+        values = replay(ordered, labels=self.sample.labels).values
+        declined[order] = self.champion.declines(values)
         return [not verdict for verdict in declined[is_new]]
 
     def _value(self, attempt: Attempt) -> bytes:

@@ -49,7 +49,7 @@ def report(
     typer.echo("making this world's transactions")
     for sample in _samples(handbook):
         typer.echo(f"measuring {sample.name}: {len(sample.truth):,} transactions")
-        reports.append(_measured(sample))
+        reports.append(measured(sample))
         typer.echo(_line(reports[-1]))
     folder = out or checkout_root() / ".fraud" / "reports"
     folder.mkdir(parents=True, exist_ok=True)
@@ -66,6 +66,7 @@ def _samples(handbook: Path | None) -> Iterator[Sample]:
     from cli.demo import HANDBOOK_FILE
     from producer.hardness_sample import handbook_sample, tutorial_sample, world_sample
     from producer.spec import fresh_start_day, spec_from
+    from producer.table_spec import load_mapping
     from producer.world import World
 
     wanted, kafka = settings().world, settings().kafka
@@ -76,15 +77,17 @@ def _samples(handbook: Path | None) -> Iterator[Sample]:
     yield tutorial_sample(_TUTORIAL_ROWS, wanted.seed)
     found = handbook or checkout_root() / HANDBOOK_FILE
     if handbook is not None or found.exists():
-        yield handbook_sample(found, _HANDBOOK_DAYS)
+        mapping = load_mapping(checkout_root() / "config" / "mappings" / "handbook.yaml")
+        yield handbook_sample(found, mapping, _HANDBOOK_DAYS)
 
 
-def _measured(sample: Sample) -> Hardness:
-    from features.definition import FEATURE_SET
-    from features.engine import replay
+def measured(sample: Sample) -> Hardness:
+    """Measure a sample with the features that a model is trained on, its labels included."""
+    from models.build import platform_features
     from producer.hardness import measure
 
-    return measure(sample, FEATURE_SET.names, replay(sample.events).values)
+    plan = platform_features()
+    return measure(sample, plan.names, plan.replay(sample.events, sample.labels).values)
 
 
 def _line(found: Hardness) -> str:

@@ -35,6 +35,7 @@ _EVENT_ONLY = ("merchant_category", "currency", "country", "channel")
 class Hardness:
     """What the report says of one sample; average precision (AP) is on the last third of time.
 
+    What is learned from labels leaves out transactions that may still get one: see `Sample.mature`.
     `precision_recall` has (recall, precision) points by what the model saw; `delay_days` has (days,
     share of fraud labels known by then), and is empty where labels come at once.
     """
@@ -75,13 +76,17 @@ class Hardness:
 
 
 def measure(sample: Sample, names: tuple[str, ...], features: NDArray[np.float64]) -> Hardness:
-    """Measure a sample; `features` are its engineered features, a column for each of `names`."""
+    """Measure a sample; `features` are its engineered features, a column for each of `names`.
+
+    They may know the sample's labels from the moment on at which each arrived.
+    """
     test = ~sample.train
     event_only = _event_columns(sample.events)
     everything = np.hstack([event_only, features])
-    score = reference_scores(everything, sample.truth, sample.train)
-    from_labels = reference_scores(everything, sample.known, sample.train)
-    bare = reference_scores(event_only, sample.truth, sample.train)
+    score = reference_scores(everything[sample.train], sample.truth[sample.train], everything[test])
+    mature = sample.mature
+    from_labels = reference_scores(everything[mature], sample.known[mature], everything[test])
+    bare = reference_scores(event_only[sample.train], sample.truth[sample.train], event_only[test])
     return Hardness(
         name=sample.name,
         transactions=len(sample.truth),
@@ -128,9 +133,9 @@ def raw_field_ap(sample: Sample) -> dict[str, float]:
 
 
 def reference_scores(
-    columns: NDArray[np.float64], target: NDArray[np.bool_], train: NDArray[np.bool_]
+    learned: NDArray[np.float64], target: NDArray[np.bool_], judged: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Scores of the test rows by a plain gradient-boosted model with fixed, untuned settings."""
+    """Scores of the judged rows by a plain gradient-boosted model with fixed, untuned settings."""
     from xgboost import XGBClassifier
 
     model = XGBClassifier(
@@ -144,8 +149,8 @@ def reference_scores(
         n_jobs=1,
         random_state=0,
     )
-    model.fit(columns[train], target[train])
-    scores: NDArray[np.float64] = model.predict_proba(columns[~train])[:, 1].astype(np.float64)
+    model.fit(learned, target)
+    scores: NDArray[np.float64] = model.predict_proba(judged)[:, 1].astype(np.float64)
     return scores
 
 
@@ -208,7 +213,7 @@ def _curve(truth: NDArray[np.bool_], score: NDArray[np.float64]) -> list[tuple[f
 
 
 def _delay_curve(hours: NDArray[np.float64]) -> list[tuple[float, float]]:
-    if len(hours) == 0:
+    if not hours.any():
         return []
     shares = np.linspace(0, 1, _CURVE_POINTS)
     days = np.quantile(hours, shares) / 24
@@ -234,13 +239,11 @@ def _shares(names: NDArray[np.str_]) -> dict[str, float]:
 def _label_quality(sample: Sample) -> dict[str, float]:
     """How far the labels are from the truth, and how late."""
     known = sample.truth.sum()
-    quality = {
+    return {
         "unreported_share": float((sample.truth & ~sample.label).sum() / max(known, 1)),
         "wrong_share_of_labels": float(
             (~sample.truth & sample.label).sum() / max(sample.label.sum(), 1)
         ),
+        "median_delay_hours": float(np.median(sample.delay_hours)),
+        "p95_delay_hours": sample.maturity_hours,
     }
-    if len(sample.delay_hours):
-        quality["median_delay_hours"] = float(np.median(sample.delay_hours))
-        quality["p95_delay_hours"] = float(np.quantile(sample.delay_hours, 0.95))
-    return quality

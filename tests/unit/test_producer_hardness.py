@@ -14,9 +14,11 @@ from producer.hardness import Hardness, measure, raw_field_ap
 from producer.hardness_page import page
 from producer.hardness_sample import Sample, handbook_sample, tutorial_sample, world_sample
 from producer.spec import WorldSpec
+from producer.table_spec import load_mapping
 from producer.world import World
 
-KAFKA = load_settings(Path(__file__).resolve().parents[2], environ={}).kafka
+CHECKOUT = Path(__file__).resolve().parents[2]
+KAFKA = load_settings(CHECKOUT, environ={}).kafka
 SPEC = WorldSpec(seed=5, start_day=20_000, cards=300, merchants=300, fraud_rate=0.02)
 
 
@@ -58,6 +60,15 @@ def test_the_report_counts_campaigns_and_labels(measured: Hardness, sample: Samp
     assert sample.known.sum() < sample.label.sum()
 
 
+def test_learning_from_labels_leaves_out_what_is_too_young(sample: Sample) -> None:
+    """Nearly every label about the rows learned from had come by the cut; about the others not."""
+    young = sample.train & ~sample.mature
+    shares = [sample.known[rows & sample.label].mean() for rows in (sample.mature, young)]
+    assert shares[0] > 0.95
+    assert shares[1] < 0.8
+    assert not (sample.mature & ~sample.train).any()
+
+
 def test_the_curves_say_what_the_figures_say(measured: Hardness) -> None:
     """With an oracle precision stays at one to the end; delays rise from nothing to all."""
     assert all(precision > 0.99 for _, precision in measured.precision_recall["with history"])
@@ -85,11 +96,13 @@ def test_the_handbooks_file_is_read_as_transactions(tmp_path: Path) -> None:
             "CUSTOMER_ID": pa.array([1, 1, 2], pa.int32()),
             "TERMINAL_ID": pa.array([7, 8, 9], pa.int32()),
             "TX_AMOUNT": [10.25, 57.1, 3.0],
+            "TX_FRAUD": pa.array([0, 1, 0], pa.int32()),
             "TX_FRAUD_SCENARIO": pa.array([0, 2, 0], pa.int32()),
         }
     )
     pq.write_table(table, tmp_path / "handbook.parquet")
-    sample = handbook_sample(tmp_path / "handbook.parquet", days=2)
+    mapping = load_mapping(CHECKOUT / "config" / "mappings" / "handbook.yaml")
+    sample = handbook_sample(tmp_path / "handbook.parquet", mapping, days=2)
     assert sample.events.schema == EVENT_SCHEMA
     assert sample.events["amount_minor"].to_pylist() == [5710, 300]
     assert sample.events["event_time"][0].as_py() == 1_522_972_800_000_000
@@ -103,4 +116,5 @@ def test_the_page_stands_alone(measured: Hardness) -> None:
     assert "Small in detail" in text
     assert all(name.replace("_", " ") in text for name in measured.campaign_share)
     assert "&lt;other&gt;" in text
+    assert all(f">{name.replace('_', ' ')}<" in text for name in measured.feature_ap)
     assert "http" not in text
