@@ -120,6 +120,23 @@ def test_ten_kills_leave_exactly_the_expected_records(kafka_settings: Settings) 
     assert _is_in_time_order(on_topic(kafka, kafka.topic))
 
 
+def test_a_stopped_run_leaves_nothing_under_way_and_the_next_one_completes_it(
+    kafka_settings: Settings,
+) -> None:
+    """Ctrl-C in a backfill: all that was sent has arrived; the next run adds exactly the rest."""
+    kafka, world = kafka_settings.kafka, small_world(kafka_settings, 1500)
+    spec, stop = world_of(kafka, world, NOW_US), threading.Event()
+    run = Run(kafka, spec, open_publisher(kafka), At(DAYS / 3, stop.set), stop)
+    stopped = run.publish(AtOnce(), total_days=DAYS)
+    assert not stopped.is_complete
+    assert stopped.status.transactions == len(on_topic(kafka, kafka.topic))
+    rest = backfill(kafka, world)
+    assert rest.is_complete
+    found = Counter(record.value for record in on_topic(kafka, kafka.topic))
+    assert found == expected(kafka, world, kafka.topic)
+    assert rest.status.transactions == found.total() - stopped.status.transactions > 0
+
+
 def test_a_broker_that_falls_silent_ends_the_run_and_the_next_one_completes_it(
     kafka_settings: Settings,
 ) -> None:
