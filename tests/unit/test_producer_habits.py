@@ -157,3 +157,32 @@ def test_some_devices_belong_to_a_household(bought: Purchases) -> None:
     sizes = Counter(len(who) for who in users.values())
     assert set(sizes) == {1, 2}
     assert 0.02 < sizes[2] / len(users) < 0.3
+
+
+def test_prices_rise_slowly(scene: Scene) -> None:
+    """The same shops ask the same people some 6 % more two years later."""
+
+    def level(first: int) -> float:
+        some = concatenate([honest_purchases(scene, day) for day in range(first, first + 15)])
+        some = some.take((some.amount_minor > 0) & ~scene.merchants.is_atm[some.merchant])
+        usual = scene.merchants.median_minor[some.merchant] * scene.holders.spend[some.account]
+        return float(np.median(np.log(some.amount_minor / usual)))
+
+    assert 0.03 < level(730) - level(0) < 0.09
+
+
+def test_favourite_shops_change_slowly(scene: Scene) -> None:
+    """A busy card's favourite shop is more often the same a month later than eight months later."""
+
+    def favourite(first: int) -> NDArray[np.int64]:
+        month = concatenate([honest_purchases(scene, day) for day in range(first, first + 30)])
+        visits = Counter(zip(month.account.tolist(), month.merchant.tolist(), strict=True))
+        most = np.full(SPEC.cards, -1)
+        for (account, shop), _ in sorted(visits.items(), key=lambda item: item[1]):
+            most[account] = shop
+        return most
+
+    stay = scene.holders.is_active(270) & (scene.holders.per_day > 2.0)
+    now = favourite(0)
+    soon, late = ((now == favourite(first))[stay].mean() for first in (30, 240))
+    assert soon > late + 0.1
