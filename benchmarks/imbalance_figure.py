@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 TITLES = {"world": "Synthetic world", "handbook": "Handbook"}
-BRIER_TICKS = (0.003, 0.005, 0.01, 0.02, 0.04)
+BRIER_TICKS = (0.003, 0.01, 0.03, 0.1)
 PLAIN, TREATED, FAINT = "#2f6f9f", "#d08a2e", "#b9c4cc"
 
 
