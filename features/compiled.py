@@ -11,7 +11,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from numba import config, njit
+from llvmlite import ir
+from numba import config, njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
@@ -66,3 +69,42 @@ def _compiled(function: Kernel, **options: bool) -> Kernel:
     dispatcher._cache._cache_file._source_stamp = source_stamp()
     compiled: Kernel = dispatcher
     return compiled
+
+
+CACHE_LINE = 64
+
+
+def _prefetched(typing: Any, rows: Any, row: Any, first: Any, last: Any) -> Any:
+    """Ask for columns `first` to `last` of a row of a two-dimensional array, and do not wait.
+
+    It changes when memory is read, not what: the Python functions do without.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        rows_apart, columns_apart = cgutils.unpack_tuple(builder, array.strides)
+        byte, word = ir.IntType(8).as_pointer(), ir.IntType(32)
+        size = columns_apart.type
+        place = builder.mul(rows_apart, arguments[1])
+        begin, end = (
+            builder.add(place, builder.mul(columns_apart, builder.sext(column, size)))
+            for column in arguments[2:]
+        )
+        kind = ir.FunctionType(ir.VoidType(), [byte, word, word, word])
+        fetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+        memory = builder.bitcast(array.data, byte)
+        stop = builder.add(end, columns_apart)
+        with cgutils.for_range_slice(builder, begin, stop, size(CACHE_LINE)) as (at, _):
+            builder.call(fetch, [builder.gep(memory, [at]), word(1), word(3), word(1)])
+        return context.get_dummy_value()
+
+    return types.void(rows, row, first, last), generate
+
+
+def _not_prefetched(rows: Any, row: Any, first: Any, last: Any) -> None:
+    """What the Python functions do instead."""
+
+
+prefetched: Callable[[Any, Any, Any, Any], None] = (
+    _not_prefetched if config.DISABLE_JIT else intrinsic(_prefetched)
+)

@@ -13,6 +13,8 @@ from features.hashing import hash_column
 
 _HASH_MASK = np.uint64((1 << layout.HASH_BITS) - 1)
 _COORDINATE_UNITS = 10_000
+_CHUNK = 1 << 15
+"""Rows at a time, so that what is made on the way stays in the processor's cache."""
 _CHANNELS = {
     "online": layout.FLAG_ONLINE,
     "contactless": layout.FLAG_CONTACTLESS,
@@ -23,7 +25,13 @@ _CHANNELS = {
 
 def encode(table: pa.Table) -> NDArray[np.int64]:
     """A table in EVENT_SCHEMA as int64 [n, EVENT_WIDTH]; row i stays row i."""
-    events = np.zeros((len(table), layout.EVENT_WIDTH), dtype=np.int64)
+    events = np.empty((len(table), layout.EVENT_WIDTH), dtype=np.int64)
+    for start in range(0, len(table), _CHUNK):
+        _encode_into(table.slice(start, _CHUNK), events[start : start + _CHUNK])
+    return events
+
+
+def _encode_into(table: pa.Table, events: NDArray[np.int64]) -> None:
     own_ms = _integers(table["event_time"]) // 1000
     record_ms = _integers(table["timestamp_us"]) // 1000
     events[:, layout.E_TIME] = np.minimum(own_ms, record_ms + layout.FUTURE_ALLOWANCE)
@@ -34,7 +42,6 @@ def encode(table: pa.Table) -> NDArray[np.int64]:
     events[:, layout.E_DEVICE] = _identifiers(table["device_id"])
     events[:, layout.E_LATITUDE], events[:, layout.E_LONGITUDE] = _places(table)
     _encode_place_and_time(table, events)
-    return events
 
 
 def _encode_place_and_time(table: pa.Table, events: NDArray[np.int64]) -> None:

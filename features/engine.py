@@ -10,7 +10,7 @@ from features.definition import FEATURE_SET, FeatureSet
 from features.encoding import encode
 from features.kernel import DUPLICATE, LATE, fold_groups
 from features.layout import E_OFFSET
-from features.shared_replay import fill_shared
+from features.shared_replay import counting_sort, fill_shared
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,19 +60,20 @@ def card_groups(
 
     The groups of a partition stand together.
     """
-    codes = _codes(events["card_id"])
-    groups = events["partition"].to_numpy() * np.int64(len(events) + 1) + codes
-    order = np.lexsort((encoded[:, E_OFFSET], groups))
-    edges = np.flatnonzero(np.diff(groups[order])) + 1
-    return order, np.concatenate(([0], edges, [len(order)])).astype(np.int64)
+    cards, partitions = _codes(events["card_id"]), events["partition"].to_numpy() + np.int64(1)
+    order = np.argsort(encoded[:, E_OFFSET], kind="stable")
+    for codes in (cards, partitions):  # the last one sorts, the ones before keep their order in it
+        order, _ = counting_sort(codes, order, int(codes.max(initial=0)))
+    is_edge = (np.diff(cards[order]) != 0) | (np.diff(partitions[order]) != 0)
+    return order, np.concatenate(([0], np.flatnonzero(is_edge) + 1, [len(order)]))
 
 
-def _codes(column: pa.ChunkedArray) -> NDArray[np.int32]:
-    """A number per row, the same for equal values."""
+def _codes(column: pa.ChunkedArray) -> NDArray[np.int64]:
+    """A number from 1 on per row, the same for equal values."""
     encoded = column.combine_chunks().dictionary_encode()
     chunk = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
     codes: NDArray[np.int32] = chunk.indices.to_numpy(zero_copy_only=False)
-    return codes
+    return codes + np.int64(1)
 
 
 def warm_up() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features import layout
-from features.compiled import kernel, part
+from features.compiled import kernel, part, prefetched
 from features.statistic import INSTANTS, NEEDS_COMPARISONS, NEEDS_SPREAD, STATISTICS
 from features.windows import clamped, comparisons, counts, scan_windows, spread
 
@@ -283,6 +283,9 @@ def fold_groups(
         cursor[:] = 0
         for i in range(bounds[g], bounds[g + 1]):
             row = order[i]
+            if i + 1 < len(order):
+                prefetched(values, order[i + 1], 0, len(slots) - 1)
+                prefetched(events, order[i + 1], 0, layout.EVENT_WIDTH - 1)
             statuses[row] = fold(
                 memory, cursor, events[row], windows, slots, numbers, sums, values[row]
             )

@@ -15,9 +15,10 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class SharedPlan:
-    """`windows` has rows (section, tiles), `emits` (statistic, window, events' window, column).
+    """`windows` has rows (section, tiles, whether cards are told apart).
 
-    The events' window is another one only for statistics that read labels.
+    `emits` has rows (statistic, window, events' window, column); the events' window is another one
+    only for statistics that read labels.
     """
 
     entity: Entity
@@ -42,7 +43,9 @@ def plan_of(entity: Entity, features: Sequence[Feature]) -> SharedPlan:
         if feature.statistic in LABELLED:
             read = _place(windows, _label_window(feature.window_ms or 0))
         emits.append((int(feature.statistic), read, events, column))
-    return SharedPlan(entity, _rows(windows, 2), _rows(emits, 4))
+    of_cards = {window for statistic, window, *_ in emits if statistic == Shared.CARDS}
+    flagged = [(*window, int(k in of_cards)) for k, window in enumerate(windows)]
+    return SharedPlan(entity, _rows(flagged, 3), _rows(emits, 4))
 
 
 def _window(length_ms: int) -> tuple[int, int]:

@@ -30,15 +30,13 @@ def fill_shared(
     wanted = [plan.entity for plan in feature_set.shared]
     seen = Occurrences.of(events, partition_clocks(events), wanted)
     by_clock = np.argsort(seen.clocks, kind="stable")
+    facts = np.column_stack((seen.clocks, seen.amounts, seen.bits))
     of_labels = history_of_labels(labels)
     for plan in feature_set.shared:
         entities = seen.entities[plan.entity]
         order, bounds, names = grouped(entities, by_clock)
         fraud, fraud_bounds = _aligned(of_labels, plan, names)
-        replay_entities(
-            order, bounds, seen.clocks, seen.amounts, seen.bits, fraud, fraud_bounds,
-            plan.windows, plan.emits, values,
-        )  # fmt: skip
+        replay_entities(order, bounds, facts, fraud, fraud_bounds, plan.windows, plan.emits, values)
 
 
 def history_of_labels(labels: pa.Table | None) -> Tiles:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features import layout
-from features.compiled import kernel, part
+from features.compiled import kernel, part, prefetched
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -19,7 +19,11 @@ Cube = NDArray[np.int64]
 NAN = math.nan
 N_COUNT, N_SUM, N_CARDS = range(3)
 NUMBERS = 3
+F_CLOCK, F_AMOUNT, F_BIT = range(3)
+FACTS = 3
 NEAR = 6
+AHEAD = 4
+"""So many events before its turn a row of features is asked for: rows lie all over the memory."""
 ROOM, KEPT = 1024, 128
 """Tiles of one section in memory, and those kept when it is full: more than any window reaches."""
 
@@ -82,20 +86,31 @@ def count_before(tiles: Cube, section: int, end: int, tile: int) -> int:
 
 
 @part
-def sum_tiles(tiles: Cube, section: int, end: int, first: int, numbers: Ints, k: int) -> None:
-    """Events, amounts and cards of the tiles before position `end` from id `first` on."""
+def sum_tiles(tiles: Cube, section: int, end: int, first: int, numbers: Ints, k: int) -> int:
+    """Events and amounts of the tiles before position `end` from id `first` on.
+
+    Returns the position of the first of them.
+    """
     count, total = np.int64(0), np.int64(0)
-    one, two, three, four = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
     while end > 0 and tiles[section, end - 1, layout.T_ID] >= first:
         end -= 1
         count += tiles[section, end, layout.T_COUNT]
         total += tiles[section, end, layout.T_SUM]
-        one |= tiles[section, end, layout.T_BITS]
-        two |= tiles[section, end, layout.T_BITS + 1]
-        three |= tiles[section, end, layout.T_BITS + 2]
-        four |= tiles[section, end, layout.T_BITS + 3]
     numbers[k, N_COUNT], numbers[k, N_SUM] = count, total
-    numbers[k, N_CARDS] = CARDS[ones(one) + ones(two) + ones(three) + ones(four)]
+    return end
+
+
+@part
+def count_cards(tiles: Cube, section: int, start: int, end: int) -> int:
+    """Cards that the tiles from position `start` to `end` saw, about."""
+    one, two, three, four = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
+    for j in range(start, end):
+        one |= tiles[section, j, layout.T_BITS]
+        two |= tiles[section, j, layout.T_BITS + 1]
+        three |= tiles[section, j, layout.T_BITS + 2]
+        four |= tiles[section, j, layout.T_BITS + 3]
+    cards: int = CARDS[ones(one) + ones(two) + ones(three) + ones(four)]
+    return cards
 
 
 @part
@@ -113,7 +128,9 @@ def read_tiles(
         if last != read_up_to[k]:
             read_up_to[k] = last
             end = count_before(tiles, section, ends[section], last)
-            sum_tiles(tiles, section, end, last - windows[k, 1], numbers, k)
+            start = sum_tiles(tiles, section, end, last - windows[k, 1], numbers, k)
+            if windows[k, 2]:
+                numbers[k, N_CARDS] = count_cards(tiles, section, start, end)
 
 
 @part
@@ -174,9 +191,7 @@ def most(bounds: Ints) -> int:
 def replay_entities(
     order: Ints,
     bounds: Ints,
-    clocks: Ints,
-    amounts: Ints,
-    bits: Ints,
+    facts: Ints,
     labels: Ints,
     label_bounds: Ints,
     windows: Ints,
@@ -185,8 +200,9 @@ def replay_entities(
 ) -> None:
     """Features of all events: rows order[bounds[e]:bounds[e + 1]] of an entity e by clock.
 
-    Rows before bounds[0] name no entity. An event reads what came before it, then counts. `labels`
-    are the entities' label tiles, those of e in labels[label_bounds[e]:label_bounds[e + 1]].
+    A row of `facts` is an event's clock, amount and card bit. Rows before bounds[0] name no entity.
+    An event reads what came before it, then counts. `labels` are the entities' label tiles, those
+    of e in labels[label_bounds[e]:label_bounds[e + 1]].
     """
     room = max(ROOM, most(label_bounds))
     tiles = np.zeros((layout.SECTIONS, room, layout.TILE_WIDTH), np.int64)
@@ -205,10 +221,13 @@ def replay_entities(
         ends[layout.S_LABEL] = known
         for i in range(bounds[e], bounds[e + 1]):
             row = order[i]
-            read_tiles(tiles, ends, clocks[row], read_up_to, windows, numbers)
-            emit_shared(emits, numbers, amounts[row], values, row)
+            if i + AHEAD < len(order):
+                prefetched(values, order[i + AHEAD], emits[0, 3], emits[len(emits) - 1, 3])
+                prefetched(facts, order[i + AHEAD], 0, FACTS - 1)
+            clock, amount, bit = facts[row, F_CLOCK], facts[row, F_AMOUNT], facts[row, F_BIT]
+            read_tiles(tiles, ends, clock, read_up_to, windows, numbers)
+            emit_shared(emits, numbers, amount, values, row)
             for section in range(layout.S_LABEL):
                 if not is_read[section]:
                     continue
-                tile = tile_at(section, clocks[row])
-                add_event(tiles, ends, section, tile, amounts[row], bits[row])
+                add_event(tiles, ends, section, tile_at(section, clock), amount, bit)

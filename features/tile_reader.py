@@ -205,7 +205,7 @@ class TileReader:
             end_tile(section, oldest) - length < manifest.kept_from[section]
             and manifest.kept_from[section] > 0
             for plan in self._plans
-            for section, length in plan.windows.tolist()
+            for section, length, _ in plan.windows.tolist()
         )
 
 
