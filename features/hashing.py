@@ -33,7 +33,7 @@ def little_endian(data: NDArray[np.uint8], start: int, size: int) -> np.uint64:
     """An unsigned integer of `size` bytes."""
     value = ZERO
     for i in range(size):
-        value |= np.uint64(data[start + i]) << np.uint64(8 * i)
+        value |= np.uint64(data[np.uint64(start + i)]) << np.uint64(8 * i)
     return value
 
 

@@ -28,12 +28,8 @@ WRITE = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 'generation' end
 for i = 3, #ARGV, 2 do
   local held = redis.call('HGET', KEYS[2], ARGV[i])
-  if held then
-    for b = 1, 8 do
-      local was, is = string.byte(held, b), string.byte(ARGV[i + 1], b)
-      if was > is then return ARGV[i] end
-      if was < is then break end
-    end
+  if held and struct.unpack('>I8', held) > struct.unpack('>I8', ARGV[i + 1]) then
+    return ARGV[i]
   end
 end
 for i = 3, #ARGV, 2000 do
