@@ -20,7 +20,11 @@ def register(app: typer.Typer) -> None:
     app.command("audit")(audit)
 
 
-def tiles() -> None:
+def tiles(
+    metrics_port: Annotated[
+        int, typer.Option(help="Of the metrics page; 0: none; below: Spark UI's + 51.")
+    ] = -1,
+) -> None:
     """Fold transactions and labels of all partitions into cross-card tiles, until stopped."""
     import logging
 
@@ -28,7 +32,9 @@ def tiles() -> None:
     from features.tile_run import run_tiles
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    run_tiles(settings(), stop_on_signals())
+    configured = settings()
+    port = configured.spark.ui_port + 51 if metrics_port < 0 else metrics_port or None
+    run_tiles(configured, stop_on_signals(), port)
 
 
 def rebuild_state() -> None:

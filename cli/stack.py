@@ -86,14 +86,28 @@ def restart(service: Annotated[str, typer.Argument(help="A service of `fraud sta
 
 
 def status() -> None:
-    """Show every service: state, pid, memory, port, URL, log."""
+    """Show every service, and what is wrong with the stream in words; exit code 1 if anything is.
+
+    Services on demand may be stopped.
+    """
+    from concurrent.futures import ThreadPoolExecutor
+
     from cli.root import checkout_root
-    from cli.stack_views import status_table, wide_console
+    from cli.stack_views import conditions_table, status_table, wide_console
+    from inference.stream_state import stream_conditions
     from stack.bring_up import open_context
     from stack.status import stack_status
 
-    context = open_context(checkout_root())
-    wide_console().print(status_table(context, stack_status(context)))
+    context, console = open_context(checkout_root()), wide_console()
+    with ThreadPoolExecutor(1) as beside:
+        found = beside.submit(stream_conditions, context.settings)
+        rows = stack_status(context)
+        conditions = found.result()
+    console.print(status_table(context, rows))
+    if conditions:
+        console.print("", conditions_table(conditions))
+    if conditions or not all(row.is_well for row in rows):
+        raise typer.Exit(1)
 
 
 def logs(

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from inference.conditions import Condition
     from stack.doctor import Finding
     from stack.service import Context
     from stack.status import ServiceStatus
@@ -44,6 +46,17 @@ def status_table(context: "Context", rows: Sequence["ServiceStatus"]) -> Table:
     table.add_column("Log", overflow="fold")
     for row in rows:
         table.add_row(*_cells(context, row))
+    return table
+
+
+def conditions_table(conditions: Sequence["Condition"]) -> Table:
+    """What is to be attended to, below the services."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("Attend to", "State", "To mend it"):
+        table.add_column(heading, overflow="fold")
+    for condition in conditions:
+        words = escape(condition.text), escape(condition.remedy)
+        table.add_row(f"[bold red]{condition.about}[/]", *words)
     return table
 
 

@@ -1,13 +1,19 @@
 """`fraud stream`: the Spark job and the direct consumer."""
 
 import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli import dead_letters
 from cli.signals import stop_on_signals
+
+if TYPE_CHECKING:
+    from contracts.settings import Settings
 
 
 def register(app: typer.Typer) -> None:
@@ -51,7 +57,9 @@ def run(
         starting=starting or configured.spark.starting,
         metrics_port=configured.spark.ui_port + 50 if metrics_port < 0 else metrics_port or None,
     )
-    run_stream(configured, options, stop_on_signals())
+    stop = stop_on_signals()
+    with _watched(configured, "", stop):
+        run_stream(configured, options, stop)
 
 
 def direct(
@@ -62,15 +70,36 @@ def direct(
     transactional: Annotated[
         bool, typer.Option(help="Answers and offsets in one Kafka transaction; some ms slower.")
     ] = False,
+    metrics_port: Annotated[int, typer.Option(help="Of the metrics page; 0: none.")] = 0,
 ) -> None:
     """Decide every transaction without Spark, in milliseconds, until stopped."""
     from cli.root import settings
+    from inference.assembly import direct_pipeline
     from inference.direct import DirectOptions, run_direct
 
     _log_to_stderr()
     configured = settings()
-    options = DirectOptions(group or configured.kafka.group_id, starting, transactional)
-    run_direct(configured, options, stop_on_signals())
+    named = group or configured.kafka.group_id
+    options = DirectOptions(named, starting, transactional, metrics_port or None)
+    stop = stop_on_signals()
+    with _watched(configured, direct_pipeline(named), stop):
+        run_direct(configured, options, stop)
+
+
+@contextmanager
+def _watched(configured: "Settings", pipeline: str, stop: threading.Event) -> Iterator[None]:
+    """Refuse topics that do not fit, now and later; leave what happened where `status` looks."""
+    from contracts.kafka import partition_counts, refuse_topics
+    from inference.assembly import make_notes
+    from inference.notes import shown_life
+    from inference.topic_watch import watched_topics
+
+    kafka = configured.kafka
+    with (
+        shown_life(make_notes(configured, pipeline)),
+        watched_topics(lambda: refuse_topics(kafka, partition_counts(kafka)), stop),
+    ):
+        yield
 
 
 def _log_to_stderr() -> None:

@@ -15,10 +15,13 @@ class FraudError(Exception):
         self.remedy = remedy
         super().__init__(self._sentence())
 
+    @property
+    def said(self) -> str:
+        """What went wrong, and with which value."""
+        return self.cause if self.value is None else f"{self.cause} (got {self.value!r})"
+
     def _sentence(self) -> str:
-        shown = "" if self.value is None else f" (got {self.value!r})"
-        remedy = f". {self.remedy}" if self.remedy else ""
-        return f"{self.cause}{shown}{remedy}"
+        return f"{self.said}. {self.remedy}" if self.remedy else self.said
 
 
 class SettingsError(FraudError):
@@ -27,6 +30,10 @@ class SettingsError(FraudError):
 
 class BrokerError(FraudError):
     """Kafka cannot be reached, refuses us, or lost a topic."""
+
+
+class TopicError(BrokerError):
+    """A topic is missing, or has other partitions than what is kept about it was made for."""
 
 
 class OffsetsExpiredError(BrokerError):

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
 
-from contracts.errors import BrokerError, OffsetsExpiredError
+from contracts.errors import BrokerError, OffsetsExpiredError, TopicError
 from contracts.settings import KafkaSettings
 
 LETTER_BYTES = 2_097_152
@@ -107,12 +108,57 @@ def full_ranges(
 def _partitions(consumer: Consumer, topic: str, timeout_seconds: float) -> list[int]:
     metadata = consumer.list_topics(topic, timeout=timeout_seconds).topics[topic]
     if metadata.error is not None:
-        raise BrokerError(
-            f"topic is not usable: {metadata.error.str()}",
-            value=topic,
-            remedy="Create it with `fraud up`, or correct its name in config/config.yaml",
+        raise TopicError(
+            f"topic is not usable: {metadata.error.str()}", value=topic, remedy=_MAKE_TOPIC
         )
     return sorted(metadata.partitions)
+
+
+_MAKE_TOPIC = "Create it with `fraud up`, or correct its name in config/config.yaml"
+
+
+def partition_counts(kafka: KafkaSettings, *, timeout_seconds: float = 5.0) -> dict[str, int]:
+    """Every topic of the broker, and how many partitions it has.
+
+    Raises:
+        BrokerError: the broker does not answer.
+    """
+    errors: list[KafkaError] = []
+    admin = AdminClient(client_config(kafka, error_cb=errors.append))
+    try:
+        topics = admin.list_topics(timeout=timeout_seconds).topics
+    except KafkaException as error:
+        admin.poll(0)
+        raise _unreachable(kafka, (*errors, error.args[0])) from error
+    return {name: len(topic.partitions) for name, topic in topics.items()}
+
+
+def refuse_topics(kafka: KafkaSettings, counts: Mapping[str, int]) -> None:
+    """Features, state and checkpoints hold for a topic with the partitions that it was made with.
+
+    Raises:
+        TopicError: a topic that the stream reads or writes is missing, or transactions have another
+            number of partitions than the settings say.
+    """
+    written = [kafka.scores_topic, kafka.rejects_topic, kafka.shadow_topic]
+    needed = [kafka.topic, *written, *([kafka.alerts_topic] if kafka.copy_alerts else [])]
+    missing = [name for name in needed if name not in counts]
+    if missing:
+        raise TopicError("topics are missing", value=missing, remedy=_MAKE_TOPIC)
+    refuse_other_partitions(kafka.topic, counts[kafka.topic], kafka.partitions)
+
+
+def refuse_other_partitions(topic: str, found: int, wanted: int) -> None:
+    """TopicError unless a topic has as many partitions as the settings say."""
+    if found != wanted:
+        raise TopicError(
+            f"topic {topic} has {found} partitions, not {wanted} as kafka.partitions says",
+            remedy=(
+                "Cards would change partition and lose their history. Copy its records in time "
+                f"order into a new topic of {wanted} partitions and set KAFKA_TOPIC to that; a "
+                "topic that never had another number: set kafka.partitions"
+            ),
+        )
 
 
 _ELECTING = (KafkaError.LEADER_NOT_AVAILABLE, KafkaError.NOT_LEADER_FOR_PARTITION)

@@ -7,7 +7,7 @@ and unlinks the old one.
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -49,6 +49,9 @@ _Call = tuple[int, str, list[str], list[Any]]
 
 WRITE_CARDS = 5_000
 """Cards in one call of the script: a Lua call may not hold Redis up for long."""
+
+
+SAMPLED_CARDS = 50
 
 
 class RedisStateStore:
@@ -130,6 +133,19 @@ class RedisStateStore:
                 for partition, manifest in manifests.items()
             ],
         )
+
+    def size(self, partitions: Iterable[int]) -> tuple[int, int]:
+        """Cards with a state, and the bytes of Redis that these take, estimated from a sample."""
+        held = self._call(
+            lambda: self._client.mget([self._key(p, "generation") for p in partitions])
+        )
+        pipeline = self._client.pipeline(transaction=False)
+        for partition, generation in zip(partitions, held, strict=True):
+            states = self._states(partition, (generation or b"").decode())
+            pipeline.hlen(states)
+            pipeline.memory_usage(states, samples=SAMPLED_CARDS)
+        answers = self._call(pipeline.execute)
+        return sum(answers[::2]), sum(size or 0 for size in answers[1::2])
 
     def _run(self, script: str, calls: Sequence[_Call]) -> None:
         """Run a script once per call, all in one round trip; the first refusal is raised."""

@@ -352,13 +352,17 @@ def make_tile_store(settings: Settings) -> RedisTileStore:
     return RedisTileStore(settings.redis.url, store_prefix(settings.kafka.topic))
 
 
-def make_server(settings: Settings, pipeline: str = "") -> FeatureServer:
+def make_server(
+    settings: Settings, pipeline: str = "", on_wait: Callable[[], None] = lambda: None
+) -> FeatureServer:
     """The production server: Redis for states and tiles, Kafka for the past."""
     return FeatureServer(
         make_store(settings, pipeline),
         settings.kafka.topic,
         history=KafkaHistory(settings.kafka),
-        tiles=TileReader(make_tile_store(settings), wait_seconds=settings.tiles.wait_seconds),
+        tiles=TileReader(
+            make_tile_store(settings), wait_seconds=settings.tiles.wait_seconds, on_wait=on_wait
+        ),
         reader=pipeline or "stream",
     )
 

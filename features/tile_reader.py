@@ -80,6 +80,7 @@ class TileReader:
     """Reads closed tiles; waits up to `wait_seconds` for a batch's to be complete.
 
     Tiles are asked for once per entity while one manifest covers the batches: about a minute.
+    `on_wait` hears of every batch that is held up.
     """
 
     def __init__(
@@ -91,8 +92,10 @@ class TileReader:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
         wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        on_wait: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
+        self._on_wait = on_wait
         self._wait_seconds = wait_seconds
         self._plans = feature_set.shared
         self._clock = clock
@@ -181,6 +184,7 @@ class TileReader:
         )
 
     def _await(self, newest: int, deadline: float) -> None:
+        self._on_wait()
         while True:
             manifest = self._store.manifest()
             if manifest is not None and is_complete(manifest, newest):

@@ -4,13 +4,18 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack, closing
 
 from contracts.errors import BrokerError, StoreError, TilesError
 from contracts.frontiers import alive_key
+from contracts.metrics_page import served_page
 from contracts.settings import Settings
 from features import layout
+from features.frontier_watch import FrontierWatch, Stall, TileSign
 from features.kafka_tile_source import KafkaTileSource
+from features.redis_tile_store import RedisTileStore
 from features.serving import make_tile_store
+from features.tile_metrics import TileCollector
 from features.tile_service import TileService
 from features.tile_store import TileManifest, TileStore
 from features.tile_writer import Keeping
@@ -29,30 +34,43 @@ REBUILD_SECONDS = 3600.0
 Progress = Callable[[int], None]
 
 
-def run_tiles(settings: Settings, stop: threading.Event) -> None:
+def run_tiles(settings: Settings, stop: threading.Event, metrics_port: int | None = None) -> None:
     """Fold until `stop` is set; waits for a store or a broker that is away.
 
     Raises:
         BrokerError: Kafka is out of reach at the start.
+        MetricsError: the port of the metrics page is taken.
     """
     store = make_tile_store(settings)
-    source = KafkaTileSource(settings.kafka)
-    key = alive_key(settings.kafka.topic)
-    try:
-        fold_until(
-            stop,
-            make_service(settings, store, source),
-            lambda sign: store.show_life(key, sign, LIFE_EXPIRES_SECONDS),
-        )
-    finally:
-        source.close()
+    with closing(KafkaTileSource(settings.kafka)) as source, ExitStack() as page:
+        service = make_service(settings, store, source)
+        life = TileLife(store, alive_key(settings.kafka.topic))
+        if metrics_port is not None:
+            page.enter_context(served_page(metrics_port, TileCollector(service, lambda: life.sign)))
+        fold_until(stop, service, life.show)
+
+
+class TileLife:
+    """The sign of life in Redis, and what it said last."""
+
+    def __init__(self, store: RedisTileStore, key: str) -> None:
+        self._store = store
+        self._key = key
+        self.sign = TileSign(0, 0, 0)
+
+    def show(self, sign: TileSign) -> None:
+        """Say this, for some seconds."""
+        self.sign = sign
+        self._store.show_life(self._key, sign.to_json(), LIFE_EXPIRES_SECONDS)
 
 
 def fold_until(
-    stop: threading.Event, service: TileService, show_life: Callable[[str], None]
+    stop: threading.Event, service: TileService, show_life: Callable[[TileSign], None]
 ) -> None:
     """Fold until `stop` is set, from the store's state again after each failure of a server."""
     next_sign = 0.0
+    folded = 0
+    watch = FrontierWatch(time.monotonic)
     is_started = False
     while not stop.is_set():
         try:
@@ -61,9 +79,10 @@ def fold_until(
                 is_started = True
             began = time.monotonic()
             count = service.step()
+            folded += count
             if time.monotonic() >= next_sign:
-                show_life(told(service))
-                next_sign = time.monotonic() + LIFE_SECONDS
+                show_life(told(service, watch.look(service.folder, folded)))
+                folded, next_sign = 0, time.monotonic() + LIFE_SECONDS
             if count < BACKLOG_RECORDS:
                 stop.wait(max(0.0, PACE_SECONDS - (time.monotonic() - began)))
         except (StoreError, BrokerError) as error:
@@ -78,9 +97,10 @@ def make_service(settings: Settings, store: TileStore, source: KafkaTileSource) 
     return TileService(store, source, keeping=keeping)
 
 
-def told(service: TileService) -> str:
-    """What the sign of life says: frontier and incidents, for people who look."""
-    return f"{service.manifest.transactions_ms} {service.broken_promises}"
+def told(service: TileService, stall: Stall | None) -> TileSign:
+    """What the sign of life says: frontiers, incidents, and who holds everybody up."""
+    manifest = service.manifest
+    return TileSign(manifest.transactions_ms, manifest.labels_ms, service.broken_promises, stall)
 
 
 def rebuild_tiles(settings: Settings, progress: Progress) -> None:

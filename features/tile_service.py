@@ -77,22 +77,26 @@ class TileService:
         self._written_at = clock()
         self.manifest = TileManifest("")
         self.folder = TileFolder({}, {EVENTS: 0, LABELS: 0})
+        self._broken_before = 0
 
     @property
     def broken_promises(self) -> int:
-        """Records that came after a promise that there would be none so early."""
-        return self.folder.broken_promises
+        """Records that came after a promise that there would be none so early.
+
+        Since the tiles were begun: tiles that are made anew hold them.
+        """
+        return self._broken_before + self.folder.broken_promises
 
     def start(self) -> None:
         """Take up what the store holds, or begin anew."""
-        manifest = self._store.manifest()
+        manifest, broken = self._store.manifest(), self.broken_promises
         if manifest is None:
-            manifest = TileManifest(uuid.uuid4().hex[:12])
+            manifest, broken = TileManifest(uuid.uuid4().hex[:12]), 0
             self._store.begin(manifest)
         self.manifest = manifest
         places = {partition: _place(manifest, partition) for partition in self._source.partitions()}
         closed = {EVENTS: manifest.transactions_ms, LABELS: manifest.labels_ms}
-        self.folder = TileFolder(places, closed)
+        self.folder, self._broken_before = TileFolder(places, closed), broken
         self._source.seek({partition: place.offset for partition, place in places.items()})
         logger.info("folding from %s", {f"{k}/{p}": x.offset for (k, p), x in places.items()})
 

@@ -1,13 +1,19 @@
 """Puts the production parts together: the one place that knows Redis, Kafka and MLflow at once."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from contracts.metrics_page import served_page
 from contracts.settings import Settings
 from features.definition import FEATURE_SET
-from features.serving import FeatureServer, make_server, store_prefix
+from features.serving import FeatureServer, make_server, make_store, store_prefix
+from inference.metrics import Gauges, StreamCollector
 from inference.model_pool import MlflowRegistry, ModelPool
+from inference.notes import RedisNotes
 from inference.pins import RedisPins
 from inference.scorer import Scorer, Topics
 from inference.shadow import ShadowBudget
-from inference.tallies import RedisTallies
+from inference.tallies import Meter, RedisTallies
 
 
 def make_features(settings: Settings, pipeline: str = "") -> FeatureServer:
@@ -15,9 +21,9 @@ def make_features(settings: Settings, pipeline: str = "") -> FeatureServer:
     return make_server(settings, pipeline)
 
 
-def make_scorer(settings: Settings, pipeline: str = "") -> Scorer:
-    """The scorer of a pipeline."""
-    features = make_features(settings, pipeline)
+def make_scorer(settings: Settings, meter: Meter, pipeline: str = "") -> Scorer:
+    """The scorer of a pipeline; the meter hears of batches that wait for tiles."""
+    features = make_server(settings, pipeline, lambda: meter.count({"frontier_waits": 1}))
     shadow = ShadowBudget(settings.scoring.shadow_share)
     return Scorer(
         Topics.of(settings.kafka),
@@ -28,9 +34,10 @@ def make_scorer(settings: Settings, pipeline: str = "") -> Scorer:
     )
 
 
-def make_pool(settings: Settings) -> ModelPool:
+def make_pool(settings: Settings, pipeline: str = "") -> ModelPool:
     """A model pool over the registry, nothing loaded yet."""
-    return ModelPool(MlflowRegistry(settings), FEATURE_SET.hash)
+    notes = make_notes(settings, pipeline)
+    return ModelPool(MlflowRegistry(settings), FEATURE_SET.hash, notes=notes)
 
 
 def make_pins(settings: Settings) -> RedisPins:
@@ -40,5 +47,39 @@ def make_pins(settings: Settings) -> RedisPins:
 
 def make_tallies(settings: Settings, pipeline: str = "") -> RedisTallies:
     """Sums of a pipeline, beside its state."""
+    return RedisTallies(settings.redis.url, _prefix(settings, pipeline))
+
+
+def make_notes(settings: Settings, pipeline: str = "") -> RedisNotes:
+    """What a pipeline's processes say of themselves, beside its sums."""
+    return RedisNotes(settings.redis.url, _prefix(settings, pipeline))
+
+
+@contextmanager
+def shown_metrics(
+    settings: Settings, port: int | None, pipeline: str = "", gauges: Gauges = dict
+) -> Iterator[None]:
+    """Serve a pipeline's metrics page for the length of the block; no port: no page.
+
+    Raises:
+        MetricsError: the port is taken.
+    """
+    if port is None:
+        yield
+        return
+    store, partitions = make_store(settings, pipeline), range(settings.kafka.partitions)
+    collector = StreamCollector(
+        make_tallies(settings, pipeline), gauges, lambda: store.size(partitions)
+    )
+    with served_page(port, collector):
+        yield
+
+
+def direct_pipeline(group: str) -> str:
+    """The pipeline of the direct consumers of a group."""
+    return f"direct:{group}"
+
+
+def _prefix(settings: Settings, pipeline: str) -> str:
     prefix = store_prefix(settings.kafka.topic)
-    return RedisTallies(settings.redis.url, f"{prefix}:{pipeline}" if pipeline else prefix)
+    return f"{prefix}:{pipeline}" if pipeline else prefix

@@ -165,7 +165,7 @@ class DirectConsumer:
             model=self._pool.champion,
             challenger=self._pool.challenger,
         )
-        self._meter.count(answers.tally, batch.sent)
+        self._meter.count(answers.tally, batch)
         return answers
 
     def _commit(self) -> None:

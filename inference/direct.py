@@ -4,7 +4,7 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -12,7 +12,14 @@ from confluent_kafka import OFFSET_INVALID, Consumer, TopicPartition
 
 from contracts.kafka import client_config, make_producer
 from contracts.settings import KafkaSettings, Settings
-from inference.assembly import make_features, make_pool, make_scorer, make_tallies
+from inference.assembly import (
+    direct_pipeline,
+    make_features,
+    make_pool,
+    make_scorer,
+    make_tallies,
+    shown_metrics,
+)
 from inference.consumer import Client, DirectConsumer
 from inference.outbox import Outbox, Sender, TransactionalOutbox, TransactionalSender
 from inference.start_offsets import build_state, resolve_start
@@ -28,6 +35,7 @@ class DirectOptions:
     group: str
     starting: str = "snapshot"
     is_transactional: bool = False
+    metrics_port: int | None = None
 
 
 def run_direct(settings: Settings, options: DirectOptions, stop: threading.Event) -> int:
@@ -36,20 +44,20 @@ def run_direct(settings: Settings, options: DirectOptions, stop: threading.Event
     Raises:
         BrokerError: Kafka is out of reach, or refuses a record.
     """
-    pool = make_pool(settings)
+    pipeline = direct_pipeline(options.group)
+    pool = make_pool(settings, pipeline)
     pool.refresh()
     pool.follow()
     client = open_client(settings.kafka, options.group)
-    starting = resolve_start(settings, options.starting)
-    starting = {**starting, **committed_offsets(client, settings.kafka.topic, starting)}
-    pipeline = f"direct:{options.group}"
-    build_state(make_features(settings, pipeline), starting)
+    starting = starting_offsets(settings, options, client, stop)
+    if not stop.is_set():
+        build_state(make_features(settings, pipeline), starting)
     meter = Meter(make_tallies(settings, pipeline))
     meter.start()
     consumer = DirectConsumer(
         client,
         open_outbox(settings.kafka, options, client),
-        make_scorer(settings, pipeline),
+        make_scorer(settings, meter, pipeline),
         pool,
         topic=settings.kafka.topic,
         starting=starting,
@@ -57,11 +65,23 @@ def run_direct(settings: Settings, options: DirectOptions, stop: threading.Event
     )
     logger.info("group %s decides %s", options.group, settings.kafka.topic)
     try:
-        consumer.run(stop)
+        with shown_metrics(settings, options.metrics_port, pipeline):
+            consumer.run(stop)
     finally:
         pool.close()
         meter.close()
     return consumer.answered
+
+
+def starting_offsets(
+    settings: Settings, options: DirectOptions, client: Client, stop: threading.Event
+) -> Mapping[int, int]:
+    """Where the group goes on; only for partitions where it never was does `starting` count."""
+    partitions = range(settings.kafka.partitions)
+    committed = committed_offsets(client, settings.kafka.topic, partitions)
+    if len(committed) == len(partitions):
+        return committed
+    return {**resolve_start(settings, options.starting, stop), **committed}
 
 
 def open_outbox(kafka: KafkaSettings, options: DirectOptions, client: Client) -> Outbox:

@@ -1,10 +1,8 @@
 """The metrics page (Prometheus): rates, latency, batch time, lag, version, tiers, rejects."""
 
-import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -13,23 +11,24 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from contracts.errors import StoreError, StreamError
+from contracts.errors import StoreError
 from inference.decision_json import KINDS
 from inference.tallies import LATENCY_BUCKETS_MS, LATENCY_PREFIX, LATENCY_SUM, Tallies
 
-logger = logging.getLogger(__name__)
-
 Gauges = Callable[[], Mapping[str, float]]
+Size = Callable[[], tuple[int, int]]
+"""Cards with state and its bytes; StoreError when the store is away."""
 SINGLE = {
     "rejected": "Records sent to the dead-letter topic",
     "late": "Decided events that came late",
     "duplicate": "Decided events that were repeats",
-    "store_failures": "Batches decided without the feature store",
+    "store_failures": "Batches decided without feature state",
     "tiles_late": "Batches decided without features because tiles across cards were not complete",
     "misplaced": "Records on another partition than their card's, decided by the rules",
     "pin_failures": "Batches whose model version could not be agreed on",
     "shadow_scored": "Events that the challenger scored too",
     "shadow_skipped": "Events that it left out, having used its share of the time",
+    "ahead_of_clock": "Records stamped later than this machine's clock says",
     "frontier_waits": "Batches that waited for cross-card tiles",
 }
 VERSION_PREFIX = "version:"
@@ -39,15 +38,17 @@ TIER_PREFIX = "tier:"
 class StreamCollector(Collector):
     """Reads sums and gauges at every scrape; a store that is away shows as `fraud_store_up` 0."""
 
-    def __init__(self, tallies: Tallies, gauges: Gauges) -> None:
+    def __init__(self, tallies: Tallies, gauges: Gauges, size: Size) -> None:
         self._tallies = tallies
         self._gauges = gauges
+        self._size = size
 
     def collect(self) -> Iterable[Metric]:
         """Every metric of the page."""
-        up, sums = 1.0, {}
+        up, sums, (cards, size) = 1.0, {}, (0, 0)
         try:
             sums = dict(self._tallies.read())
+            cards, size = self._size()
         except StoreError:
             up = 0.0
         yield GaugeMetricFamily("fraud_store_up", "Whether Redis answers", value=up)
@@ -58,6 +59,8 @@ class StreamCollector(Collector):
         )
         for name, text in SINGLE.items():
             yield CounterMetricFamily(f"fraud_{name}", text, value=sums.get(name, 0))
+        yield GaugeMetricFamily("fraud_state_cards", "Cards with feature state", value=cards)
+        yield GaugeMetricFamily("fraud_state_bytes", "What their state takes in Redis", value=size)
         yield _latency(sums)
         for name, value in self._gauges().items():
             yield GaugeMetricFamily(f"fraud_{name}", name.replace("_", " "), value=value)
@@ -109,29 +112,3 @@ def query_gauges(progress: Mapping[str, Any] | None) -> dict[str, float]:
         "events_per_second": float(progress.get("processedRowsPerSecond") or 0.0),
         "lag_records": float(lag(progress)),
     }
-
-
-def serve_metrics(port: int, tallies: Tallies, gauges: Gauges) -> Callable[[], None]:
-    """Serve the page on 127.0.0.1; returns what ends it.
-
-    Raises:
-        StreamError: the port is taken.
-    """
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(StreamCollector(tallies, gauges))
-    try:
-        server, thread = start_http_server(port, addr="127.0.0.1", registry=registry)
-    except OSError as error:
-        raise StreamError(
-            f"the metrics page cannot be served: {error}",
-            value=port,
-            remedy="Free the port, or choose another with --metrics-port",
-        ) from error
-    logger.info("metrics at http://127.0.0.1:%d/metrics", port)
-
-    def end() -> None:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-    return end

@@ -7,11 +7,12 @@ Whatever goes wrong, the old version stays, and the trouble is said once.
 import itertools
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from contracts.errors import BundleError, FraudError
 from contracts.settings import Settings
+from inference.notes import MODEL, MemoryNotes, Notes
 from inference.ports import Model
 
 logger = logging.getLogger(__name__)
@@ -60,18 +61,28 @@ class MlflowRegistry:
         bundle.self_test()
         return bundle
 
+    def snapshot_ranges(self, version: str) -> Mapping[int, int]:
+        """Partition to the offset after the snapshot that a version was trained on."""
+        from models.registry import load_bundle
+
+        return load_bundle(self._settings, version).snapshot_ranges
+
 
 class ModelPool:
     """Loaded versions by name; `champion` is the newest one that is ready."""
 
-    def __init__(self, registry: Registry, feature_hash: str) -> None:
+    def __init__(
+        self, registry: Registry, feature_hash: str, *, notes: Notes | None = None
+    ) -> None:
+        self._notes = notes or MemoryNotes()
         self._registry = registry
         self._feature_hash = feature_hash
         self._held: dict[str, Model] = {}
         self._loading = threading.Lock()
         self._champion: Model | None = None
         self._challenger: Model | None = None
-        self._trouble = ""
+        self._trouble: FraudError | None = None
+        self._broken = ""
         self._refused = ""
         self._stop = threading.Event()
 
@@ -108,18 +119,29 @@ class ModelPool:
             del self._held[version]
 
     def refresh(self) -> None:
-        """Look at the alias once; load and take over what it names, or keep what is there."""
+        """Look at the alias once; load and take over what it names, or keep what is there.
+
+        A version that was refused is not fetched again: it never changes.
+        """
+        version = None
         try:
             version = self._registry.champion_version()
-            if version is None or (self._champion and self._champion.version == version):
-                self._trouble = ""
-                return
-            self._champion = self.get(version)
+            if version is None or version == self._version:
+                self._trouble, self._broken = None, ""
+            elif version != self._broken:
+                self._champion = self.get(version)
+                self._trouble, self._broken = None, ""
+                logger.info("champion is version %s", version)
         except FraudError as error:
-            self._complain(str(error))
-            return
-        self._trouble = ""
-        logger.info("champion is version %s", version)
+            self._broken = version or "" if isinstance(error, BundleError) else ""
+            self._complain(error)
+        self._tell()
+
+    def _tell(self) -> None:
+        """Note what decides, and what is wrong with the version that should."""
+        trouble = self._trouble
+        told = {} if trouble is None else {"trouble": trouble.said, "remedy": trouble.remedy}
+        self._notes.write(MODEL, {"held": self._version, **told})
 
     def refresh_challenger(self) -> None:
         """Follow the challenger's alias; one that cannot be used is left out, and said once."""
@@ -139,8 +161,8 @@ class ModelPool:
     def _version(self) -> str | None:
         return None if self._champion is None else self._champion.version
 
-    def _complain(self, trouble: str) -> None:
-        if trouble != self._trouble:
+    def _complain(self, trouble: FraudError) -> None:
+        if str(trouble) != str(self._trouble):
             kept = self._champion.version if self._champion else "the fallback rules"
             logger.warning("keeping %s: %s", kept, trouble)
         self._trouble = trouble

@@ -348,8 +348,7 @@ class Scorer:
 def _fallen_back(partition: int, error: Exception, answers: Answers) -> None:
     """Say that the rules decide; the next batch's `ensure` brings the state up to date."""
     logger.warning("partition %d falls back: %s", partition, error)
-    answers.tally["store_failures"] += 1
-    answers.tally["tiles_late"] += isinstance(error, TilesError)
+    answers.tally["tiles_late" if isinstance(error, TilesError) else "store_failures"] += 1
 
 
 def _with_source(batch: SourceBatch, parsed: ParsedTransactions) -> pa.Table:

@@ -11,8 +11,8 @@ import logging
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +22,8 @@ from contracts.errors import StreamError
 from contracts.kafka import LETTER_BYTES
 from contracts.settings import Settings
 from inference.arrow_frames import ANSWER_DDL, SOURCE_COLUMNS
-from inference.assembly import make_features, make_tallies
-from inference.metrics import query_gauges, serve_metrics
+from inference.assembly import make_features, shown_metrics
+from inference.metrics import query_gauges
 from inference.progress import log_progress
 from inference.spark_session import connector_jars, kafka_options, open_session
 from inference.spark_worker import answer_task, warm_task
@@ -64,6 +64,7 @@ def run_stream(settings: Settings, options: StreamOptions, stop: threading.Event
     Raises:
         StreamError: the query failed, or the connector is missing.
         BrokerError: Kafka is out of reach at the start.
+        MetricsError: the port of the metrics page is taken.
     """
     jars = connector_jars(options.jars)
     with ThreadPoolExecutor(1) as beside:
@@ -81,7 +82,8 @@ def run_stream(settings: Settings, options: StreamOptions, stop: threading.Event
                 return
             warm_workers(spark, settings)  # a champion that came meanwhile decides from the start
             query = start_query(spark, settings, options, start)
-            with _metrics(settings, options, query):
+            gauges = partial(_gauges, query)
+            with shown_metrics(settings, options.metrics_port, gauges=gauges):
                 _attend(query, stop)
         finally:
             stop.set()
@@ -95,10 +97,11 @@ def prepare_start(
     held = checkpoint_offsets(options.checkpoint, settings.kafka.topic)
     if held is None and options.starting == FIRST_CHAMPION:
         await_champion(settings, stop)
-    start = dict(held or resolve_start(settings, options.starting))
+    start = dict(held or resolve_start(settings, options.starting, stop))
     origin = "the checkpoint" if held else options.starting
     logger.info("starting from %s: %s", origin, start)
-    build_state(make_features(settings), start)
+    if not stop.is_set():
+        build_state(make_features(settings), start)
     return start
 
 
@@ -164,18 +167,8 @@ def _answering(settings: Settings) -> Any:
     return answer
 
 
-@contextmanager
-def _metrics(settings: Settings, options: StreamOptions, query: "StreamingQuery") -> Iterator[None]:
-    if options.metrics_port is None:
-        yield
-        return
-    end = serve_metrics(
-        options.metrics_port, make_tallies(settings), lambda: query_gauges(query.lastProgress)
-    )
-    try:
-        yield
-    finally:
-        end()
+def _gauges(query: "StreamingQuery") -> dict[str, float]:
+    return query_gauges(query.lastProgress)
 
 
 def _attend(query: "StreamingQuery", stop: threading.Event) -> None:

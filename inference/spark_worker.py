@@ -64,7 +64,7 @@ class Worker:
                 model=model,
                 challenger=self._pool.challenger,
             )
-            self._meter.count(answers.tally, batch.sent)
+            self._meter.count(answers.tally, batch)
             yield answer_rows(answers, task.batch_id)
         self._scorer.mark(committed)
 
@@ -83,7 +83,7 @@ class Worker:
             logger.warning("batch %d falls back: no pin: %s", task.batch_id, error)
         except RegistryError as error:
             logger.warning("batch %d falls back: pinned model: %s", task.batch_id, error)
-        self._meter.count({"pin_failures": 1}, ())
+        self._meter.count({"pin_failures": 1})
         return None
 
 
@@ -96,7 +96,7 @@ def process_worker(settings: Settings) -> Worker:
     pool.follow()
     meter = Meter(make_tallies(settings))
     meter.start()
-    worker = Worker(make_scorer(settings), pool, make_pins(settings), meter)
+    worker = Worker(make_scorer(settings, meter), pool, make_pins(settings), meter)
     # Spark's daemon collects garbage after every task: half a second when it has to look at all
     # that scoring holds for good.
     gc.collect()

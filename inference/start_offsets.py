@@ -4,10 +4,11 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Protocol, TypeVar
 
-from contracts.errors import FraudError, SettingsError
+from contracts.errors import BundleError, FraudError, RegistryError, SettingsError
 from contracts.kafka import end_offsets, full_ranges
 from contracts.settings import Settings
 from features.serving import FeatureServer
@@ -17,15 +18,27 @@ from inference.model_pool import MlflowRegistry
 logger = logging.getLogger(__name__)
 
 Offsets = Mapping[int, int]
+T = TypeVar("T")
 
 FIRST_CHAMPION = "champion"
 WATCH_SECONDS = 0.5
 
 
-def resolve_start(settings: Settings, starting: str) -> Offsets:
+class SnapshotRegistry(Protocol):
+    """Where champions come from, and where the data that they learnt from ended."""
+
+    def champion_version(self) -> str | None:
+        """The version behind the alias; RegistryError if unreachable."""
+
+    def snapshot_ranges(self, version: str) -> Offsets:
+        """Partition to the offset after a version's training snapshot."""
+
+
+def resolve_start(settings: Settings, starting: str, stop: threading.Event) -> Offsets:
     """Partition to first offset for `latest`, `snapshot`, `champion`, or a JSON mapping.
 
-    The middle two are where the champion's training data ended; without one, `latest`.
+    The middle two are where the champion's training data ended; without one, `latest`. They wait
+    for a registry that does not answer: nobody else knows which transactions were not decided yet.
 
     Raises:
         SettingsError: `starting` is none of these, or names no partition of the topic.
@@ -35,7 +48,7 @@ def resolve_start(settings: Settings, starting: str) -> Offsets:
     if starting == "latest":
         return latest
     is_snapshot = starting in ("snapshot", FIRST_CHAMPION)
-    chosen = snapshot_ends(settings) if is_snapshot else _parsed(starting)
+    chosen = snapshot_ends(MlflowRegistry(settings), stop) if is_snapshot else _parsed(starting)
     unknown = chosen.keys() - latest.keys()
     if unknown:
         raise SettingsError("the topic has no such partitions", value=sorted(unknown))
@@ -49,31 +62,42 @@ def await_champion(settings: Settings, stop: threading.Event) -> None:
     """
     registry = MlflowRegistry(settings)
     logger.info("waiting for a first champion")
-    build_state(make_features(settings), resolve_start(settings, "latest"))
-    trouble = ""
-    while not stop.wait(WATCH_SECONDS):
-        try:
-            if registry.champion_version() is not None:
-                return
-        except FraudError as error:
-            if str(error) != trouble:
-                logger.warning("still waiting for a champion: %s", error)
-            trouble = str(error)
+    build_state(make_features(settings), resolve_start(settings, "latest", stop))
+    while patient(registry.champion_version, stop) is None and not stop.wait(WATCH_SECONDS):
+        pass
 
 
-def snapshot_ends(settings: Settings) -> Offsets:
+def snapshot_ends(registry: SnapshotRegistry, stop: threading.Event) -> Offsets:
     """The transaction offsets after the champion's training snapshot; empty without a champion."""
-    from models.registry import load_bundle
-
     try:
-        version = MlflowRegistry(settings).champion_version()
+        version = patient(registry.champion_version, stop)
         if version is None:
             logger.warning("no champion yet: the stream begins at the end of the topic")
             return {}
-        return load_bundle(settings, version).snapshot_ranges
-    except FraudError as error:
+        return patient(lambda: registry.snapshot_ranges(version), stop) or {}
+    except BundleError as error:
         logger.warning("the stream begins at the end of the topic: %s", error)
         return {}
+
+
+def patient(ask: Callable[[], T], stop: threading.Event) -> T | None:
+    """What a registry answers, asked until it does; None once `stop` is set.
+
+    Raises:
+        BundleError: it answers, and what it has cannot be used.
+    """
+    trouble = ""
+    while not stop.is_set():
+        try:
+            return ask()
+        except BundleError:
+            raise
+        except RegistryError as error:
+            if str(error) != trouble:
+                logger.warning("waiting for the registry: %s", error)
+            trouble = str(error)
+        stop.wait(WATCH_SECONDS)
+    return None
 
 
 def _parsed(text: str) -> Offsets:

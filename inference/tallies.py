@@ -12,6 +12,8 @@ import redis
 
 from contracts.errors import StoreError
 from inference.model_pool import survive
+from inference.records import SourceBatch
+from inference.troubles import TROUBLES
 
 logger = logging.getLogger(__name__)
 
@@ -20,6 +22,9 @@ LATENCY_BUCKETS_MS = (2, 5, 10, 20, 50, 100, 200, 300, 500, 1_000, 2_000, 5_000,
 LATENCY_PREFIX = "latency_ms:"
 LATENCY_SUM = "latency_sum_ms"
 OLDEST_MS = 3_600_000
+SKEW_MS = 10_000
+"""Clocks that a time server keeps differ by far less."""
+LAST = "last:"
 
 
 class Tallies(Protocol):
@@ -48,9 +53,12 @@ class MemoryTallies:
 
 
 class RedisTallies:
-    """Sums in one Redis hash."""
+    """Sums in one Redis hash; for `TROUBLES` also when they were counted last, after `LAST`."""
 
-    def __init__(self, url: str, prefix: str) -> None:
+    def __init__(
+        self, url: str, prefix: str, *, wall_seconds: Callable[[], float] = time.time
+    ) -> None:
+        self._wall_seconds = wall_seconds
         self._client = redis.Redis.from_url(url, socket_timeout=2.0, socket_connect_timeout=2.0)
         self._key = f"{prefix}:tallies"
 
@@ -59,6 +67,8 @@ class RedisTallies:
         pipeline = self._client.pipeline(transaction=True)
         for name, count in counts.items():
             pipeline.hincrby(self._key, name, count)
+            if count and name in TROUBLES:
+                pipeline.hset(self._key, LAST + name, str(round(self._wall_seconds())))
         try:
             pipeline.execute()
         except redis.RedisError as error:
@@ -85,11 +95,15 @@ class Meter:
         self._pending: Counter[str] = Counter()
         self._stop = threading.Event()
 
-    def count(self, tally: Mapping[str, int], sent: Sequence[bytes | None]) -> None:
-        """Take over a batch's counts and the age of its records since they were sent."""
+    def count(self, tally: Mapping[str, int], batch: SourceBatch | None = None) -> None:
+        """Take over counts, and of a batch's records their age and what lies in the future."""
         with self._lock:
             self._pending.update(tally)
-            self._pending.update(latency_counts(sent, self._wall_ms()))
+            if batch is not None:
+                now_ms = self._wall_ms()
+                self._pending.update(latency_counts(batch.sent, now_ms))
+                ahead = int((batch.timestamps_us / 1000 > now_ms + SKEW_MS).sum())
+                self._pending.update({"ahead_of_clock": ahead} if ahead else {})
 
     def flush(self) -> None:
         """Hand the pending counts on; they stay pending while the store is away."""

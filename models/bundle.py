@@ -146,7 +146,21 @@ def open_bundle(folder: Path, version: str, *, feature_hash: str | None = None) 
             value=feature_hash,
             remedy="Run the code of that feature set, or train a model for this one",
         )
-    bundle = Bundle(
+    try:
+        bundle = _assembled(folder, version, tree, golden)
+        bundle.self_test()
+    except BundleError:
+        raise
+    except Exception as error:  # whatever a library says of a file that it did not write so
+        raise BundleError(
+            f"model version {version} is damaged: {type(error).__name__}: {_first_line(error)}",
+            remedy="Promote another version, or train again",
+        ) from error
+    return bundle
+
+
+def _assembled(folder: Path, version: str, tree: dict[str, Any], golden: dict[str, Any]) -> Bundle:
+    return Bundle(
         version=version,
         feature_hash=tree["feature_hash"],
         feature_names=tuple(tree["feature_names"]),
@@ -157,8 +171,10 @@ def open_bundle(folder: Path, version: str, *, feature_hash: str | None = None) 
         details=tree,
         golden=golden,
     )
-    bundle.self_test()
-    return bundle
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), "")
 
 
 def _json(path: Path) -> dict[str, Any]:

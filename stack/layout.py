@@ -28,6 +28,7 @@ BASE_PORTS: Mapping[str, int] = {
     "supervisor": 9001,
     "spark-ui": 4040,
     "stream-metrics": 4090,
+    "tiles-metrics": 4091,
 }
 """Listener to port, before the checkout's offset is added."""
 

@@ -44,6 +44,7 @@ def _tiles(context: Context) -> Service:
         command=(str(environment_bin() / "fraud"), "tiles"),
         directory=context.layout.root,
         needs=("topics", "redis"),
+        listeners=("tiles-metrics",),
     )
 
 

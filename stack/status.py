@@ -22,6 +22,12 @@ class ServiceStatus:
     memory_bytes: int
     problem: str
 
+    @property
+    def is_well(self) -> bool:
+        """Whether it is as it should be; one on demand may have been stopped."""
+        resting = ("stopped", "exited") if self.service.on_demand else ()
+        return self.state in ("healthy", "running", "starting", *resting)
+
 
 def stack_status(context: Context) -> list[ServiceStatus]:
     """Every service's state, memory and health, asked in parallel."""

@@ -7,7 +7,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from contracts.errors import StackError
-from contracts.kafka import LETTER_BYTES, client_config
+from contracts.kafka import LETTER_BYTES, client_config, refuse_other_partitions
 from contracts.settings import KafkaSettings
 from stack.waiting import NotReady
 
@@ -17,7 +17,7 @@ def create_topics(kafka: KafkaSettings) -> None:
 
     Raises:
         NotReady: the broker does not answer.
-        StackError: a topic has another number of partitions; that is fixed for its life.
+        TopicError: a topic has another number of partitions; that is fixed for its life.
     """
     admin = AdminClient(client_config(kafka))
     try:
@@ -28,7 +28,7 @@ def create_topics(kafka: KafkaSettings) -> None:
     # Promises are few, and their order matters across partitions.
     counts = {name: 1 if name == kafka.frontiers_topic else kafka.partitions for name in wanted}
     for name in wanted.keys() & existing.keys():
-        _refuse_other_partitions(name, len(existing[name].partitions), counts[name])
+        refuse_other_partitions(name, len(existing[name].partitions), counts[name])
     missing = [
         NewTopic(name, partitions, kafka.replication_factor, config=wanted[name])
         for name, partitions in counts.items()
@@ -55,14 +55,6 @@ def topic_table(kafka: KafkaSettings) -> dict[str, dict[str, str]]:
     # Only the newest promise matters.
     frontiers = {kafka.frontiers_topic: {"cleanup.policy": "compact"}}
     return {name: dict(kept) for name in names} | scores | letters | frontiers
-
-
-def _refuse_other_partitions(name: str, found: int, wanted: int) -> None:
-    if found != wanted:
-        raise StackError(
-            f"topic {name} has {found} partitions, not {wanted} as kafka.partitions says",
-            remedy=f"Set kafka.partitions back to {found}, or start afresh: `fraud down --wipe`",
-        )
 
 
 def _await_topic(name: str, future: Any) -> None:

@@ -88,7 +88,9 @@ def test_up_again_does_nothing(stack: Checkout) -> None:
 
 def test_status_and_logs_show_each_service(stack: Checkout) -> None:
     """`fraud status` has a line per service with its port; `fraud logs` shows its log."""
-    table = stack.fraud("status").stdout
+    answer = stack.fraud("status")
+    table = answer.stdout
+    assert answer.returncode == 0, "a fresh stack, without a champion or a stream, is well"
     assert all(name in table for name in SERVICES)
     assert str(stack.layout.port("kafka")) in table
     assert "Kafka Server started" in stack.fraud("logs", "kafka").stdout

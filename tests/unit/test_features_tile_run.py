@@ -8,6 +8,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from contracts.errors import BrokerError, FraudError, StoreError, TilesError
 from contracts.frontiers import Promise, readable_promise
+from features.frontier_watch import TileSign
 from features.kafka_tile_source import end_of
 from features.tile_fold import Partition
 from features.tile_run import await_renewal, fold_until
@@ -51,9 +52,9 @@ def test_servers_that_are_away_are_waited_for() -> None:
     """After a failure of broker or store, folding goes on from the store's offsets."""
     stop, store = threading.Event(), MemoryTileStore()
     source = FailingSource(stop, [BrokerError("restarting"), StoreError("away")])
-    signs: list[str] = []
+    signs: list[TileSign] = []
     fold_until(stop, TileService(store, source, clock=lambda: 0.0), signs.append)
-    assert (source.seeks, signs) == (3, ["0 0"])
+    assert (source.seeks, signs) == (3, [TileSign(0, 0, 0)])
 
 
 class DeafConsumer:

@@ -40,7 +40,7 @@ class FlakyTallies(MemoryTallies):
 def page(tallies: MemoryTallies) -> str:
     """The page as a scraper sees it."""
     registry = CollectorRegistry()
-    registry.register(StreamCollector(tallies, lambda: query_gauges(PROGRESS)))
+    registry.register(StreamCollector(tallies, lambda: query_gauges(PROGRESS), lambda: (3, 5_000)))
     return generate_latest(registry).decode()
 
 
@@ -61,9 +61,9 @@ def test_counts_wait_while_the_store_is_away() -> None:
     """A failed flush is tried again with everything since, once."""
     tallies = FlakyTallies()
     meter = Meter(tallies, wall_ms=lambda: 0.0)
-    meter.count({"approve": 3}, ())
+    meter.count({"approve": 3})
     meter.flush()
-    meter.count({"approve": 2}, ())
+    meter.count({"approve": 2})
     tallies.is_away = False
     meter.flush()
     meter.flush()
@@ -86,6 +86,8 @@ def test_the_page_shows_sums_latency_and_the_last_batch() -> None:
         "fraud_lag_records 10.0",
         "fraud_batch_seconds 0.12",
         "fraud_store_up 1.0",
+        "fraud_state_cards 3.0",
+        "fraud_state_bytes 5000.0",
     ):
         assert line in text
 

@@ -83,6 +83,25 @@ def test_a_model_that_scores_differently_is_refused(folder: Path) -> None:
         open_bundle(folder, "3")
 
 
+@pytest.mark.parametrize("damage", [b"", b"{", b"\x00" * 100, b'{"family": "xgboost"}'])
+@pytest.mark.parametrize("name", ["predictor.json", BUNDLE_FILE, GOLDEN_FILE])
+def test_whatever_is_damaged_is_the_projects_own_error(
+    folder: Path, name: str, damage: bytes
+) -> None:
+    """No library's error about a truncated, empty or foreign file ends the stream."""
+    (folder / name).write_bytes(damage)
+    with pytest.raises(BundleError):
+        open_bundle(folder, "3")
+
+
+def test_a_damaged_model_file_is_the_projects_own_error(folder: Path) -> None:
+    """A header that is well beside a model file cut short."""
+    (folder / "predictor.json").write_text('{"family": "xgboost", "prepare": null}')
+    (folder / "model.ubj").write_bytes(b"{L\x00\x00")
+    with pytest.raises(BundleError, match=r"version 3 is damaged: .+"):
+        open_bundle(folder, "3")
+
+
 def test_other_features_are_refused(folder: Path) -> None:
     """The hash of the features that will be given must be the model's."""
     with pytest.raises(BundleError, match="feature set"):

@@ -22,6 +22,7 @@ from stack.kafka_server import server_properties
 from stack.layout import BASE_PORTS, Layout
 from stack.service import Context, Service
 from stack.services import services
+from stack.status import ServiceStatus
 from stack.supervision import child_environment, write_configuration
 from stack.topics import topic_table
 
@@ -190,3 +191,24 @@ def test_airflows_kafka_connection_does_not_commit_by_itself(context: Context) -
     (kafka,) = [c for c in airflow_connections(context) if c["connection_id"] == "kafka_default"]
     assert '"enable.auto.commit": false' in kafka["extra"]
     assert "127.0.0.1:10092" in kafka["extra"]
+
+
+@pytest.mark.parametrize(
+    ("state", "always", "on_demand"),
+    [
+        ("healthy", True, True),
+        ("running", True, True),
+        ("unhealthy", False, False),
+        ("stopped", False, True),
+        ("exited", False, True),
+        ("fatal", False, False),
+        ("backoff", False, False),
+    ],
+)
+def test_what_status_calls_well(
+    context: Context, state: str, always: bool, on_demand: bool
+) -> None:
+    """Only services on demand may rest; a service that fails is never well: exit code 1."""
+    found = by_name(context)
+    rows = [ServiceStatus(found[name], state, 0, 0, "") for name in ("tiles", "stream")]
+    assert [row.is_well for row in rows] == [always, on_demand]

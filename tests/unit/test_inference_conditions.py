@@ -1,0 +1,341 @@
+"""Bad days of the stream: each is noticed, has a defined behaviour, and is said with its remedy."""
+
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from inference_fakes import TIME_US, FakeModel, FakeRegistry, source, transaction
+from scorer_rig import decisions, scorer
+
+from contracts.errors import BrokerError, BundleError, RegistryError, StreamError, TopicError
+from contracts.kafka import refuse_topics
+from contracts.settings import KafkaSettings, load_settings
+from features.definition import FEATURE_SET
+from features.frontier_watch import Stall, TileSign
+from features.serving import FeatureServer
+from features.store import MemoryStateStore
+from features.tile_reader import TileReader
+from features.tile_store import MemoryTileStore, TileManifest
+from inference.conditions import (
+    Condition,
+    counted_conditions,
+    model_condition,
+    pipeline_conditions,
+    tile_conditions,
+    topic_conditions,
+)
+from inference.model_pool import ModelPool
+from inference.notes import LIFE, MODEL, RUNNING, MemoryNotes, Note, shown_life
+from inference.start_offsets import patient, snapshot_ends
+from inference.tallies import LAST, MemoryTallies, Meter
+from inference.topic_watch import watched_topics
+from inference.troubles import TROUBLES
+
+NOW = 2_000_000.0
+AWAY = RegistryError("MLflow does not answer", remedy="Start it")
+
+
+class LoadFails(FakeRegistry):
+    """Names a champion, but its bundles cannot be had."""
+
+    tries = 0
+
+    def load(self, version: str) -> FakeModel:
+        """Fails from version 2 on."""
+        if version == "1":
+            return super().load(version)
+        self.tries += 1
+        raise BundleError("golden rows score differently", value=0.5, remedy="Train again")
+
+
+def seen(registry: FakeRegistry, champion: object, *looks: str | None) -> Condition | None:
+    """What is said when a pool has looked, the alias naming each of `looks` in turn."""
+    notes = MemoryNotes()
+    pool = ModelPool(registry, FEATURE_SET.hash, notes=notes)
+    for look in looks or (registry.champion,):
+        registry.champion = look
+        pool.refresh()
+    return model_condition("stream", champion, notes.read()[MODEL])  # type: ignore[arg-type]
+
+
+def test_no_champion_yet() -> None:
+    """Without a champion the rules decide, and it is said how to get one."""
+    found = seen(FakeRegistry(), None)
+    assert found is not None
+    assert found.text == "no champion yet: the rules decide"
+    assert "train_fraud_detection_model" in found.remedy
+
+
+def test_a_champion_that_was_deleted() -> None:
+    """The loaded version goes on, and is named in the remedy."""
+    registry = FakeRegistry(models={"1": FakeModel("1")})
+    found = seen(registry, None, "1", None)
+    assert found is not None
+    assert "deleted from the registry: version 1 goes on deciding" in found.text
+    assert found.remedy.endswith("`fraud models promote 1`")
+
+
+def test_a_registry_out_of_reach_at_the_start() -> None:
+    """The rules decide until it answers; the reason and the remedy are the error's own."""
+    found = seen(FakeRegistry(failure=AWAY), AWAY)
+    assert found is not None
+    assert found.text == "the registry is out of reach: MLflow does not answer; the rules decide"
+    assert found.remedy == "Start it"
+
+
+def test_a_registry_that_goes_away_later() -> None:
+    """What is loaded decides on."""
+    found = seen(FakeRegistry("1", {"1": FakeModel("1")}), AWAY)
+    assert found is not None
+    assert found.text.endswith("; version 1 goes on deciding")
+
+
+def test_a_corrupt_bundle_is_named_with_what_decides_instead() -> None:
+    """The old version stays, and the bundle's own trouble and remedy are said."""
+    found = seen(LoadFails(models={"1": FakeModel("1")}), "2", "1", "2")
+    assert found is not None
+    assert found.text == (
+        "champion 2 cannot be used: golden rows score differently (got 0.5); "
+        "version 1 goes on deciding"
+    )
+    assert found.remedy == "Train again"
+
+
+def test_a_corrupt_bundle_is_fetched_once_until_the_alias_moves() -> None:
+    """A version never changes: it is not downloaded twice a second."""
+    registry = LoadFails("2")
+    pool = ModelPool(registry, FEATURE_SET.hash)
+    for champion in ("2", "2", "2", "3", "2"):
+        registry.champion = champion
+        pool.refresh()
+    assert registry.tries == 3
+
+
+def test_a_champion_that_decides_is_nothing_to_attend_to() -> None:
+    """Nothing is said when all is well."""
+    assert seen(FakeRegistry("1", {"1": FakeModel("1")}), "1") is None
+
+
+def answering(answers: Iterable[object]) -> Callable[[], object]:
+    """Gives one after the other; errors are raised."""
+    left = iter(answers)
+
+    def ask() -> object:
+        answer = next(left)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    return ask
+
+
+class Impatient(threading.Event):
+    """An event whose waits pass at once; set after so many of them."""
+
+    def __init__(self, waits: int) -> None:
+        super().__init__()
+        self.left = waits
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """No time passes."""
+        self.left -= 1
+        if self.left == 0:
+            self.set()
+        return self.is_set()
+
+
+def test_a_first_start_waits_for_a_registry_that_does_not_answer() -> None:
+    """Where to begin is the registry's to say: guessing the topic's end would skip transactions."""
+    stop = Impatient(5)
+    assert patient(answering([AWAY, AWAY, "3"]), stop) == "3"
+    assert patient(answering([AWAY] * 9), stop) is None
+    with pytest.raises(BundleError):
+        patient(answering([AWAY, BundleError("damaged")]), Impatient(5))
+
+
+class Snapshots:
+    """A registry whose champion's bundle is damaged."""
+
+    def champion_version(self) -> str:
+        """There is one."""
+        return "2"
+
+    def snapshot_ranges(self, version: str) -> dict[int, int]:
+        """Nobody can read where its data ended."""
+        raise BundleError("damaged")
+
+
+def test_a_first_start_with_a_corrupt_champion_begins_at_the_topics_end() -> None:
+    """Its data's end cannot be known, and waiting would not mend it."""
+    assert snapshot_ends(Snapshots(), threading.Event()) == {}
+
+
+@pytest.fixture
+def kafka() -> KafkaSettings:
+    """Topics with four partitions."""
+    return load_settings(Path(__file__).resolve().parents[2], environ={}).kafka
+
+
+def counts(kafka: KafkaSettings, **changes: int) -> dict[str, int]:
+    """All topics as they should be, but for changes."""
+    names = (kafka.topic, kafka.scores_topic, kafka.rejects_topic, kafka.shadow_topic)
+    return dict.fromkeys((*names, kafka.alerts_topic), kafka.partitions) | changes
+
+
+def test_topics_as_they_should_be_are_nothing_to_attend_to(kafka: KafkaSettings) -> None:
+    """Other topics of the broker do not matter either."""
+    assert list(topic_conditions(kafka, counts(kafka, another=9))) == []
+
+
+def test_a_missing_topic_is_named(kafka: KafkaSettings) -> None:
+    """One that is read and one that is written, with what makes them."""
+    known = counts(kafka)
+    del known[kafka.topic], known[kafka.rejects_topic]
+    (found,) = topic_conditions(kafka, known)
+    assert found.text == "topics are missing (got ['transactions', 'transactions_dlq'])"
+    assert "`fraud up`" in found.remedy
+
+
+def test_added_partitions_are_refused_with_the_remedy(kafka: KafkaSettings) -> None:
+    """Cards would move to other partitions, away from their history."""
+    (found,) = topic_conditions(kafka, counts(kafka, transactions=6))
+    assert "has 6 partitions, not 4" in found.text
+    assert "a new topic of 4 partitions" in found.remedy
+
+
+def test_a_stream_over_wrong_topics_does_not_start(kafka: KafkaSettings) -> None:
+    """The refusal comes before anything is decided."""
+    decided = False
+    with (
+        pytest.raises(TopicError, match="missing"),
+        watched_topics(lambda: refuse_topics(kafka, {}), threading.Event()),
+    ):
+        decided = True
+    assert not decided
+
+
+def test_partitions_added_while_it_runs_end_the_stream(kafka: KafkaSettings) -> None:
+    """It is stopped in order, so that what was decided is committed, and then fails loudly."""
+    stop = threading.Event()
+    looks = iter([counts(kafka), BrokerError("away for a moment"), counts(kafka, transactions=6)])
+
+    def check() -> None:
+        found = next(looks)
+        if isinstance(found, BrokerError):
+            raise found
+        refuse_topics(kafka, found)
+
+    was_stopped = False
+    with (
+        pytest.raises(TopicError, match="6 partitions"),
+        watched_topics(check, stop, look_seconds=0.01),
+    ):
+        was_stopped = stop.wait(10)
+    assert was_stopped
+
+
+def test_skewed_clocks_are_counted() -> None:
+    """Records stamped beyond this machine's clock and some slack, whatever was sent with them."""
+    tallies = MemoryTallies()
+    meter = Meter(tallies, wall_ms=lambda: TIME_US / 1000 + 30_000)
+    meter.count({}, source([transaction(0), transaction(1), transaction(2)]))
+    meter.flush()
+    assert tallies.read()["ahead_of_clock"] == 2
+
+
+def test_a_minute_of_skew_leaves_the_decision_to_the_rules() -> None:
+    """Tiles follow the wall on a live topic, so those of a record's future never close in time."""
+    tiles, now_ms = MemoryTileStore(), TIME_US // 1000
+    tiles.begin(TileManifest("g", now_ms, now_ms))
+    features = FeatureServer(
+        MemoryStateStore(), "transactions", tiles=TileReader(tiles, wait_seconds=0)
+    )
+    judge = scorer(features)
+    tiers = []
+    for offset, minutes in enumerate((0, 5)):
+        stamps = np.array([TIME_US + minutes * 60_000_000])
+        batch = replace(source([transaction(minutes)], first=offset), timestamps_us=stamps)
+        answers = judge.score(batch, committed={0: offset}, model=FakeModel())
+        tiers.append(decisions(answers)[0].tier.value)
+    assert tiers == ["model", "fallback"]
+    assert answers.tally["tiles_late"] == 1
+    assert answers.tally["store_failures"] == 0
+
+
+@pytest.mark.parametrize("name", TROUBLES)
+def test_what_was_counted_is_said_while_it_is_recent(name: str) -> None:
+    """Each trouble by its own words and remedy; a minute later it is over."""
+    sums = {name: 7, LAST + name: int(NOW) - 20}
+    (found,) = counted_conditions("stream", sums, NOW)
+    assert found.text == f"{TROUBLES[name].text} (7 so far, the last 20 s ago)"
+    assert found.remedy == TROUBLES[name].remedy
+    assert list(counted_conditions("stream", sums, NOW + 60)) == []
+
+
+def test_a_stalled_frontier_names_the_partition() -> None:
+    """Which partition, since when in the stream's time, how far behind, and what decides."""
+    sign = TileSign(0, 0, 0, Stall("events", 2, 1_750_000_000_000, 340_000))
+    (found,) = tile_conditions(TileSign.from_json(sign.to_json()))
+    assert "partition 2 of events stands at 2025-06-15 15:06:40, 340 s behind" in found.text
+    assert "the rules decide" in found.text
+    assert "promis" in found.remedy
+
+
+def test_broken_promises_are_said() -> None:
+    """So many records, and that recomputed features will differ."""
+    (found,) = tile_conditions(TileSign(0, 0, 12))
+    assert found.text.startswith("12 records are stamped before what a publisher had promised")
+    assert list(tile_conditions(TileSign(0, 0, 0))) == []
+    assert list(tile_conditions(None)) == []
+
+
+def told(notes: MemoryNotes, *, later: float = 0.0) -> list[Condition]:
+    """What is said of a pipeline some seconds after its last note."""
+    held = notes.read()
+    now = held[LIFE].said_at + later
+    return list(pipeline_conditions("stream", held, {}, "1", now))
+
+
+def test_a_stream_that_failed_says_why_after_its_death() -> None:
+    """The error's cause, value and remedy outlive the process."""
+    notes = MemoryNotes()
+    with pytest.raises(StreamError), shown_life(notes):
+        raise StreamError("the streaming query ended", value="disk full", remedy="Make room")
+    (found,) = told(notes, later=90)
+    assert found.text == "ended 90 s ago: the streaming query ended (got 'disk full')"
+    assert found.remedy == "Make room"
+
+
+def test_a_stream_that_was_stopped_says_nothing() -> None:
+    """Ending in order is no trouble."""
+    notes = MemoryNotes()
+    with shown_life(notes):
+        assert told(notes) == []
+    assert told(notes, later=1e6) == []
+
+
+def test_a_stream_that_was_killed_falls_silent() -> None:
+    """Without a sign for a while it is said to be dead, and nothing else of it is believed."""
+    notes = MemoryNotes()
+    notes.write(LIFE, {"state": RUNNING})
+    notes.write(MODEL, {"held": None})
+    assert [c.text for c in told(notes, later=20)] == ["has said nothing since 20 s ago"]
+
+
+def test_a_pipeline_that_never_ran_is_nothing_to_attend_to() -> None:
+    """A fresh stack without a champion is well."""
+    assert list(pipeline_conditions("stream", {}, {}, None, NOW)) == []
+
+
+def test_a_running_pipeline_says_what_holds_it_up() -> None:
+    """The model's condition and what was counted come together."""
+    notes = {LIFE: Note(NOW, {"state": RUNNING}), MODEL: Note(NOW, {"held": None})}
+    sums = {"tiles_late": 1, LAST + "tiles_late": int(NOW)}
+    found = list(pipeline_conditions("stream", notes, sums, None, NOW))
+    assert [c.text.partition(":")[0] for c in found] == [
+        "no champion yet",
+        "features across cards are not complete in time",
+    ]
