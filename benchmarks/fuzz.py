@@ -17,10 +17,12 @@ from collections.abc import Callable, Iterator
 
 import orjson
 from stream_rig import (
+    EARLIEST,
     Rig,
     await_true,
     finish,
     process_is_alive,
+    promise,
     promote,
     register_model,
     running_rig,
@@ -31,8 +33,8 @@ from stream_rig import (
 )
 
 from contracts.kafka import full_ranges, make_producer, read_range
+from producer.promises import open_promises
 
-EARLIEST = '{"0": 0, "1": 0, "2": 0, "3": 0}'
 VALID_EVERY = 1_000
 HUGE_BYTES = 100_000
 
@@ -94,20 +96,24 @@ def records(count: int) -> Iterator[tuple[str, bytes, bool]]:
 
 
 def send(rig: Rig, count: int) -> int:
-    """Publish all of them; how many are transactions."""
-    producer = make_producer(rig.settings.kafka, **{"linger.ms": 20})
+    """Publish all of them, and that no more will come; how many are transactions."""
+    kafka = rig.settings.kafka
+    promises = open_promises(kafka)
+    producer = make_producer(kafka, **{"linger.ms": 20, "on_delivery": promises.heard})
     valid = 0
     for number, (card, value, is_valid) in enumerate(records(count)):
         valid += is_valid
         stamp = stepped_us(number) // 1000
         while True:
             try:
-                producer.produce(rig.settings.kafka.topic, key=card, value=value, timestamp=stamp)
+                producer.produce(kafka.topic, key=card, value=value, timestamp=stamp)
                 break
             except BufferError:
                 producer.poll(0.05)
         if number % 1_000 == 0:
             producer.poll(0)
+    producer.flush(120)
+    promise(producer, promises, kafka, stepped_us(count), is_last=True)
     producer.flush(120)
     return valid
 

@@ -7,6 +7,8 @@ rollback, then ten moves within a minute. Real broker, Redis and MLflow, all on 
 
 Last line: {"promotion_seconds", "rollback_seconds", "ten_swaps_seconds", "max_seconds", "lost",
 "decided_twice", "mixed_batches", …}. `decided_twice` counts sources with two different decisions.
+A micro-batch is one query's batch id: `alive` says that one query ran from the beginning to the
+end. Records that the rules decided (`by_rules`) have no model version.
 """
 
 import argparse
@@ -18,10 +20,12 @@ from dataclasses import dataclass, field
 import orjson
 from confluent_kafka import TopicPartition
 from stream_rig import (
+    EARLIEST,
     Rig,
     answers,
     await_true,
     finish,
+    process_is_alive,
     promote,
     publish,
     register_model,
@@ -33,7 +37,6 @@ from stream_rig import (
 from contracts.kafka import full_ranges, make_reader
 from inference.decisions import FirstDecisions
 
-EARLIEST = '{"0": 0, "1": 0, "2": 0, "3": 0}'
 RATE = 2_000
 SWAPS, APART_SECONDS = 10, 6.0
 
@@ -46,6 +49,7 @@ class Watch:
     seen: FirstDecisions = field(default_factory=FirstDecisions)
     batches: dict[bytes, set[str]] = field(default_factory=dict)
     last_append_ms: dict[str, list[int]] = field(default_factory=dict)
+    by_rules: int = 0
 
     def __post_init__(self) -> None:
         kafka = self.rig.settings.kafka
@@ -57,8 +61,12 @@ class Watch:
         """Take in what has arrived."""
         for message in self._consumer.consume(5_000, timeout=0.05):
             value = message.value()
-            version = orjson.loads(value)["model_version"]
+            decision = orjson.loads(value)
             self.seen.add(value)
+            if decision["tier"] != "model":
+                self.by_rules += 1
+                continue
+            version = decision["model_version"]
             batch = dict(message.headers())["batch_id"]
             self.batches.setdefault(batch, set()).add(version)
             self.last_append_ms.setdefault(version, []).append(message.timestamp()[1])
@@ -91,7 +99,7 @@ def measure(rig: Rig) -> dict[str, object]:
     rig = rig.fresh_topics()
     publish(rig, 1_000)
     count = int(RATE * (40 + SWAPS * APART_SECONDS))
-    with stream(rig, "run", "--starting", EARLIEST, "--metrics-port", "0"):
+    with stream(rig, "run", "--starting", EARLIEST, "--metrics-port", "0") as pid:
         await_true(lambda: answers(rig.settings) >= 1_000, "the first decisions", 600)
         load = multiprocessing.get_context("spawn").Process(
             target=publish, args=(rig, count), kwargs={"first": 1_000, "rate": RATE}
@@ -106,12 +114,14 @@ def measure(rig: Rig) -> dict[str, object]:
         await_true(lambda: answers(rig.settings) >= count + 1_000, "all decisions", 600)
         while len(watch.seen) + watch.seen.repeats < answers(rig.settings):
             watch.poll()
+        figures["alive"] = process_is_alive(pid)
     return figures | {
         "events": count + 1_000,
         "lost": count + 1_000 - len(watch.seen),
         "decided_twice": watch.seen.differing,
         "mixed_batches": sum(len(found) > 1 for found in watch.batches.values()),
         "batches": len(watch.batches),
+        "by_rules": watch.by_rules,
     }
 
 

@@ -23,6 +23,7 @@ import numpy as np
 import pyarrow as pa
 from confluent_kafka import TopicPartition
 from stream_rig import (
+    EARLIEST,
     Rig,
     answers,
     await_true,
@@ -40,7 +41,6 @@ from contracts.kafka import full_ranges, make_reader
 from contracts.settings import Settings, load_settings
 from inference.arrow_frames import ANSWER_DDL, ANSWER_SCHEMA
 
-EARLIEST = '{"0": 0, "1": 0, "2": 0, "3": 0}'
 SPARK_RATES, DIRECT_RATES = (1_000, 5_000), (1_000, 4_000, 10_000)
 WARM_RECORDS, WARM_SECONDS = 2_000, 10.0
 """Before a steady rate: records in one go, then seconds at the rate that are not counted."""

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +49,8 @@ CARDS, MERCHANTS = 20_000, 3_000
 EPOCH_US = 1_750_000_000_000_000
 STEP_US = 200_000
 TREES, DEPTH, TRAINING_ROWS = 200, 6, 20_000
+EARLIEST = '{"0": 0, "1": 0, "2": 0, "3": 0}'
+"""Every partition from its beginning."""
 LISTENERS = ("kafka", "kafka-controller", "redis", "mlflow", "spark-ui")
 
 
@@ -64,17 +66,23 @@ class Rig:
     home: Path
     settings: Settings
 
-    def fresh_topics(self) -> "Rig":
-        """The same rig with new, empty topics."""
+    def fresh_topics(self, *, keep: Collection[str] = ()) -> "Rig":
+        """The same rig with new, empty topics, but for those of the settings in `keep`."""
         suffix = f"{random.randrange(16**6):06x}"
+        fresh = [name for name in topic_fields() if name not in keep]
+        rig = self.configured(
+            "kafka", **{name: f"{name.removesuffix('_topic')}-{suffix}" for name in fresh}
+        )
+        create_topics(rig.settings.kafka, fresh)
+        return rig
+
+    def configured(self, section: str, **values: object) -> "Rig":
+        """The same rig with other settings, for this process and those that it starts."""
         path = self.home / "config" / "config.yaml"
         tree = yaml.safe_load(path.read_text())
-        for name in topic_fields():
-            tree["kafka"][name] = f"{name.removesuffix('_topic')}-{suffix}"
+        tree[section] |= values
         path.write_text(yaml.safe_dump(tree))
-        settings = load_settings(self.home, environ={})
-        create_topics(settings.kafka)
-        return Rig(self.home, settings)
+        return Rig(self.home, load_settings(self.home, environ={}))
 
 
 def topic_fields() -> list[str]:
@@ -83,8 +91,8 @@ def topic_fields() -> list[str]:
     return [name for name in names if name == "topic" or name.endswith("_topic")]
 
 
-def create_topics(kafka: KafkaSettings) -> None:
-    """All topics, and wait until the broker knows them."""
+def create_topics(kafka: KafkaSettings, names: Collection[str]) -> None:
+    """The topics of these settings, and wait until the broker knows them."""
     admin = AdminClient({"bootstrap.servers": kafka.broker})
     new = [
         NewTopic(
@@ -93,7 +101,7 @@ def create_topics(kafka: KafkaSettings) -> None:
             1,
             config={"message.timestamp.type": "LogAppendTime"} if name == "scores_topic" else {},
         )
-        for name in topic_fields()
+        for name in names
     ]
     for future in admin.create_topics(new).values():
         future.result(timeout=30)
@@ -262,13 +270,13 @@ def publish(rig: Rig, count: int, *, first: int = 0, rate: float | None = None) 
             producer.poll(0.05)
         if number % 32 == 0:
             producer.poll(0)
-            _promise(producer, promises, rig.settings.kafka, event_us)
+            promise(producer, promises, rig.settings.kafka, event_us)
     producer.flush(60)
-    _promise(producer, promises, rig.settings.kafka, event_us, is_last=True)
+    promise(producer, promises, rig.settings.kafka, event_us, is_last=True)
     producer.flush(60)
 
 
-def _promise(
+def promise(
     producer: Producer, promises: Promises, kafka: KafkaSettings, until: int, is_last: bool = False
 ) -> None:
     """Say that nothing will be stamped before `until`, microseconds."""
