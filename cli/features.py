@@ -9,7 +9,12 @@ import typer
 from cli.root import settings
 
 if TYPE_CHECKING:
+    from contracts.kafka import OffsetRange
     from contracts.settings import Settings
+    from features.history import History
+    from features.recompute import Topics
+
+    Source = tuple[Topics, History, list[OffsetRange]]
 
 
 def register(app: typer.Typer) -> None:
@@ -70,19 +75,15 @@ def replay(
     """
     from rich.progress import Progress
 
-    from contracts.kafka import full_ranges
-    from features.replay_job import replay_topic
+    from features.replay_job import replay_history
 
     known = settings()
-    if snapshot:
-        total = _replay_snapshot(known, snapshot, output)
-        typer.echo(f"{total:,} events in {output}")
-        return
-    spans = full_ranges(known.kafka, known.kafka.topic)
+    topics, history, spans = _snapshot(known, snapshot) if snapshot else _whole_topic(known)
     with Progress() as bar:
         task = bar.add_task("Replaying", total=sum(span.end - span.start for span in spans))
-        total = replay_topic(
-            known.kafka,
+        total = replay_history(
+            topics,
+            history,
             spans,
             output,
             workers=workers,
@@ -91,19 +92,21 @@ def replay(
     typer.echo(f"{total:,} events in {output}")
 
 
-def _replay_snapshot(known: "Settings", uri: str, output: Path) -> int:
-    from rich.progress import Progress
+def _whole_topic(known: "Settings") -> "Source":
+    from contracts.kafka import full_ranges
+    from features.history import KafkaHistory
+    from features.recompute import WholeTopics
 
-    from features.replay_job import replay_tables
-    from models.objects import open_objects
-    from models.snapshot import load_manifest, read_snapshot
+    spans = full_ranges(known.kafka, known.kafka.topic)
+    return WholeTopics(known.kafka), KafkaHistory(known.kafka), spans
 
-    objects, manifest = open_objects(known.object_store), load_manifest(known, uri)
-    events = read_snapshot(objects, manifest, known.kafka.topic)
-    labels = read_snapshot(objects, manifest, known.kafka.labels_topic)
-    with Progress() as bar:
-        task = bar.add_task("Replaying", total=len(events))
-        return replay_tables(events, labels, output, lambda count: bar.advance(task, count))
+
+def _snapshot(known: "Settings", uri: str) -> "Source":
+    from models.snapshot import load_manifest
+    from models.snapshot_history import SnapshotHistory
+
+    held = SnapshotHistory.opened(known, load_manifest(known, uri))
+    return held, held, held.spans()
 
 
 def audit(

@@ -56,24 +56,19 @@ def tables_of(
             yield events
 
 
-class HeldHistory:
-    """Whole partitions in a table, as a snapshot holds them."""
-
-    def __init__(self, events: pa.Table) -> None:
-        self._events = events
-
-    def first_offset(self, partition: int) -> int:
-        """See `History`."""
-        return 0
-
-    def read(self, partition: int, start: int, end: int) -> Iterator[pa.Table]:
-        """See `History`."""
-        offsets = self._events["offset"].to_numpy()
-        mine = self._events["partition"].to_numpy() == partition
-        rows = self._events.filter(mine & (offsets >= start) & (offsets < end))
-        rows = rows.take(pa.array(np.argsort(rows["offset"].to_numpy(), kind="stable")))
-        for first in range(0, len(rows), BATCH_RECORDS):
-            yield rows.slice(first, BATCH_RECORDS)
+def cut_alike(tables: Iterable[pa.Table], table_records: int = BATCH_RECORDS) -> Iterator[pa.Table]:
+    """One partition's events in offset order, cut as `tables_of` cuts them."""
+    parts: list[pa.Table] = []
+    for table in tables:
+        groups = table["offset"].to_numpy() // table_records
+        edges = np.flatnonzero(np.diff(groups)) + 1
+        for start, end in itertools.pairwise([0, *edges.tolist(), len(table)]):
+            if parts and parts[-1]["offset"][-1].as_py() // table_records != groups[start]:
+                yield pa.concat_tables(parts)
+                parts = []
+            parts.append(table.slice(start, end - start))
+    if parts:
+        yield pa.concat_tables(parts)
 
 
 def events_of(records: list[RawRecord]) -> pa.Table:

@@ -1,4 +1,4 @@
-"""All features of a topic as Parquet, partition by partition, in bounded memory.
+"""All features of a topic or a snapshot as Parquet, partition by partition, in bounded memory.
 
 First everybody's events are folded into tiles across cards. Then a partition is read in order in
 tables of a fixed number of records and folded with its state in memory, so a process holds one
@@ -8,10 +8,13 @@ again, so a job that was cut short goes on where it stopped (what it folds again
 A topic that has grown fills up its last table: the file that held its beginning is replaced.
 """
 
+import contextlib
+import queue
 import re
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import Manager
 from pathlib import Path
 
 import numpy as np
@@ -20,18 +23,17 @@ import pyarrow.parquet as pq
 
 from contracts.errors import DataError
 from contracts.kafka import OffsetRange
-from contracts.settings import KafkaSettings
 from features.definition import FEATURE_SET
 from features.engine import FeatureMatrix
-from features.history import HeldHistory, History, KafkaHistory
-from features.recompute import WholeTopics, refold
+from features.history import History
+from features.recompute import Topics, refold
 from features.serving import FeatureServer
 from features.store import MemoryStateStore
-from features.tile_history import folded
 from features.tile_reader import TileReader
 from features.tile_store import TileStore
 
 Progress = Callable[[int], None]
+POLL_SECONDS = 0.2
 KEYS = ("partition", "offset", "card_id", "transaction_id", "event_time", "amount_minor")
 _FILE = re.compile(r"(\d{4,})-(\d{12,})-(\d{12,})\.parquet")
 
@@ -49,9 +51,10 @@ class NoPast:
         return iter(())
 
 
-def replay_topic(
-    kafka: KafkaSettings,
-    spans: Iterable[OffsetRange],
+def replay_history(
+    topics: Topics,
+    history: History,
+    spans: Sequence[OffsetRange],
     folder: Path,
     *,
     workers: int,
@@ -59,47 +62,36 @@ def replay_topic(
 ) -> int:
     """Write the features of all spans' events below `folder`; the number of events.
 
+    `topics` and `history` are of one source, Kafka or a snapshot, and can be sent to a process.
     Each span starts at its partition's first record. `progress` is told events as they are done.
 
     Raises:
         BrokerError: Kafka does not answer, or retention deleted part of a span.
+        ObjectStoreError: a file of the snapshot is missing or damaged.
         DataError: the folder holds features of another definition.
     """
     refuse_foreign(folder)
-    total = 0
-    tiles, _ = refold(WholeTopics(kafka), 0)
-    with ProcessPoolExecutor(max_workers=workers) as pool:
-        history = KafkaHistory(kafka)
-        jobs = [pool.submit(replay_partition, history, span, folder, tiles) for span in spans]
-        for job in as_completed(jobs):
-            total += job.result()
-            if progress is not None:
-                progress(job.result())
-    return total
+    tiles, _ = refold(topics, 0)
+    with Manager() as manager, ProcessPoolExecutor(max_workers=workers) as pool:
+        told = manager.Queue()
+        jobs = {
+            pool.submit(replay_partition, history, span, folder, tiles, told.put) for span in spans
+        }
+        while not all(job.done() for job in jobs) or not told.empty():
+            with contextlib.suppress(queue.Empty):
+                count = told.get(timeout=POLL_SECONDS)
+                if progress is not None:
+                    progress(count)
+        return sum(job.result() for job in jobs)
 
 
-def replay_tables(
-    events: pa.Table, labels: pa.Table, folder: Path, progress: Progress | None = None
+def replay_partition(
+    history: History,
+    span: OffsetRange,
+    folder: Path,
+    tiles: TileStore,
+    progress: Progress | None = None,
 ) -> int:
-    """The same for the whole partitions of a snapshot's tables, one after the other.
-
-    Raises:
-        DataError: the folder holds features of another definition.
-    """
-    refuse_foreign(folder)
-    tiles, history, total = folded(events, labels), HeldHistory(events), 0
-    partitions, offsets = events["partition"].to_numpy(), events["offset"].to_numpy()
-    for number in np.unique(partitions).tolist():
-        end = int(offsets[partitions == number].max()) + 1
-        span = OffsetRange("snapshot", number, 0, end)
-        done = replay_partition(history, span, folder, tiles)
-        total += done
-        if progress is not None:
-            progress(done)
-    return total
-
-
-def replay_partition(history: History, span: OffsetRange, folder: Path, tiles: TileStore) -> int:
     """Replay one partition into `folder`; the number of its events. `tiles` are everybody's."""
     folder.mkdir(parents=True, exist_ok=True)
     server = FeatureServer(
@@ -120,6 +112,8 @@ def replay_partition(history: History, span: OffsetRange, folder: Path, tiles: T
             pq.write_table(table_of(events, served), unfinished)
             unfinished.replace(path)
         total += len(events)
+        if progress is not None:
+            progress(len(events))
     return total
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import io
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
@@ -75,12 +75,19 @@ def read_part(objects: Objects, part: SnapshotPart) -> pa.Table:
         ObjectStoreError: a file is missing, or its bytes are not those that were written.
     """
     with ThreadPoolExecutor(_WRITERS) as pool:
-        tables = list(pool.map(lambda file: _read(objects, file), part.files))
+        tables = list(pool.map(lambda file: read_file(objects, file), part.files))
     table = pa.concat_tables(tables).combine_chunks()
     return table.take(pc.sort_indices(table, [("partition", "ascending"), ("offset", "ascending")]))
 
 
-def _read(objects: Objects, file: SnapshotFile) -> pa.Table:
+def read_file(
+    objects: Objects, file: SnapshotFile, columns: Sequence[str] | None = None
+) -> pa.Table:
+    """One file's rows in (partition, offset) order, all columns or some.
+
+    Raises:
+        ObjectStoreError: the file is missing, or its bytes are not those that were written.
+    """
     data = objects.get(file.key)
     if data is None or hashlib.sha256(data).hexdigest() != file.sha256:
         raise ObjectStoreError(
@@ -88,4 +95,4 @@ def _read(objects: Objects, file: SnapshotFile) -> pa.Table:
             value=file.key,
             remedy="Take a new snapshot under another reference",
         )
-    return pq.read_table(io.BytesIO(data))
+    return pq.read_table(io.BytesIO(data), columns=None if columns is None else list(columns))

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from feature_stream import TableHistory
-from feature_world import World, make_events, make_labels
+from feature_world import World, make_events
 from features_records import RecordHistory, record_of
 
 from contracts.columns import EVENT_SCHEMA
@@ -16,7 +16,7 @@ from contracts.kafka import OffsetRange
 from features.definition import FEATURE_SET
 from features.engine import replay
 from features.history import BATCH_RECORDS
-from features.replay_job import replay_partition, replay_tables
+from features.replay_job import refuse_foreign, replay_partition
 from features.tile_history import folded
 
 
@@ -52,20 +52,6 @@ def test_a_second_run_only_writes_what_is_missing(events: pa.Table, tmp_path: Pa
     assert kept.stat().st_mtime_ns == written_at
 
 
-def test_a_snapshots_tables_give_what_one_call_gives(tmp_path: Path) -> None:
-    """Several partitions and labels, from tables in any order: the bits of one replay."""
-    events = make_events(World(900, 30, days=60, partitions=3, merchants=5), 4)
-    labels = make_labels(events, 5, share=0.2)
-    shuffled = events.take(pa.array(np.random.default_rng(0).permutation(len(events))))
-    assert replay_tables(shuffled, labels, tmp_path) == len(events)
-    written = pa.concat_tables(pq.read_table(path) for path in sorted(tmp_path.iterdir()))
-    order = np.lexsort((events["offset"].to_numpy(), events["partition"].to_numpy()))
-    truth = replay(events, labels=labels).values[order]
-    values = np.column_stack([written[name].to_numpy() for name in FEATURE_SET.names])
-    assert np.array_equal(values, truth, equal_nan=True)
-    assert values[:, FEATURE_SET.names.index("merchant_frauds_30d")].max() > 1
-
-
 def test_a_grown_topic_replaces_the_file_that_it_fills_up(events: pa.Table, tmp_path: Path) -> None:
     """After the topic has grown, each event is in the files once, with the features of one call."""
     for count in (500, 650, len(events)):
@@ -89,13 +75,14 @@ def test_other_partitions_files_are_left_alone(events: pa.Table, tmp_path: Path)
 
 def test_a_folder_of_another_definition_is_refused(events: pa.Table, tmp_path: Path) -> None:
     """Files of other features stop the job before it begins, and stay as they are."""
-    replay_tables(events, make_labels(events, 5), tmp_path)
+    span = OffsetRange("transactions", 0, 0, len(events))
+    replay_partition(TableHistory(events), span, tmp_path, folded(events))
     path = sorted(tmp_path.iterdir())[0]
     table = pq.read_table(path)
     pq.write_table(table.replace_schema_metadata({"feature_set": "old"}), path)
     before = path.read_bytes()
     with pytest.raises(DataError, match="definition old"):
-        replay_tables(events, make_labels(events, 5), tmp_path)
+        refuse_foreign(tmp_path)
     assert path.read_bytes() == before
 
 
