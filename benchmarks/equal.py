@@ -15,7 +15,7 @@ import argparse
 import itertools
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -41,6 +41,8 @@ from features.definition import FEATURE_SET
 SHARED = frozenset({"topic", "labels_topic", "frontiers_topic"})
 """What both read; they write to topics of their own."""
 DEADLINE_SECONDS = 7_200
+Decisions = Iterator[Sequence[tuple[int, bytes]]]
+"""Some at a time: a transaction's offset, and the decision as it was written."""
 
 
 @dataclass
@@ -75,17 +77,16 @@ def differing_fields(one: dict[str, object], other: dict[str, object]) -> list[s
 
 
 def compare_partition(
-    sides: tuple[KafkaSettings, KafkaSettings], span: OffsetRange, found: Comparison
+    sides: tuple[Decisions, Decisions], span: OffsetRange, found: Comparison
 ) -> None:
     """Compare the decisions on the transactions of one partition.
 
     A card's decisions stand on its transactions' partition, in about the same order on both sides,
-    so little has to be held; what is decided already needs a bit.
+    so little has to be held; what has been compared needs a byte.
     """
     waiting: tuple[dict[int, bytes], dict[int, bytes]] = ({}, {})
     is_done = np.zeros(span.end, dtype=np.bool_)
-    streams = [by_offset(kafka, span.partition) for kafka in sides]
-    for parts in itertools.zip_longest(*streams, fillvalue=()):
+    for parts in itertools.zip_longest(*sides, fillvalue=()):
         for side, part in enumerate(parts):
             for offset, value in part:
                 if is_done[offset] or offset in waiting[side]:
@@ -99,7 +100,7 @@ def compare_partition(
     found.missing += int((~is_done[span.start :]).sum())
 
 
-def by_offset(kafka: KafkaSettings, partition: int) -> Iterator[list[tuple[int, bytes]]]:
+def by_offset(kafka: KafkaSettings, partition: int) -> Decisions:
     """The decisions of a partition with their transactions' offsets, as they stand."""
     spans = full_ranges(kafka, kafka.scores_topic)
     for records in read_range(kafka, spans[partition]):
@@ -133,9 +134,10 @@ def measure(bare: Rig, count: int) -> dict[str, object]:
     other = rig.fresh_topics(keep=SHARED)
     group = other.settings.kafka.scores_topic
     decide(other, count, "the direct consumer", "direct", "--group", group, "--starting", EARLIEST)
-    sides, found = (rig.settings.kafka, other.settings.kafka), Comparison()
+    found = Comparison()
     for span in full_ranges(rig.settings.kafka, rig.settings.kafka.topic):
-        compare_partition(sides, span, found)
+        by_spark = by_offset(rig.settings.kafka, span.partition)
+        compare_partition((by_spark, by_offset(other.settings.kafka, span.partition)), span, found)
         say(f"partition {span.partition}: {found.compared:,} compared, {found.differing} differ")
     return {
         "events": count,

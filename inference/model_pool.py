@@ -17,8 +17,8 @@ from inference.ports import Model
 
 logger = logging.getLogger(__name__)
 
-POLL_SECONDS = 0.5
-LOOKS_PER_CHALLENGER = 10
+POLL_SECONDS = 0.2
+LOOKS_PER_CHALLENGER = 25
 HELD_VERSIONS = 4
 
 
