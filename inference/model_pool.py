@@ -83,6 +83,7 @@ class ModelPool:
         self._challenger: Model | None = None
         self._trouble: FraudError | None = None
         self._broken = ""
+        self._told: Mapping[str, str | None] = {}
         self._refused = ""
         self._stop = threading.Event()
 
@@ -137,11 +138,14 @@ class ModelPool:
             self._complain(error)
         self._tell()
 
-    def _tell(self) -> None:
-        """Note what decides, and what is wrong with the version that should."""
+    def _tell(self, *, again: bool = False) -> None:
+        """Note what decides, and what is wrong with the version that should; `again`: as before."""
         trouble = self._trouble
-        told = {} if trouble is None else {"trouble": trouble.said, "remedy": trouble.remedy}
-        self._notes.write(MODEL, {"held": self._version, **told})
+        news = {} if trouble is None else {"trouble": trouble.said, "remedy": trouble.remedy}
+        body = {"held": self._version, **news}
+        if again or body != self._told:
+            self._notes.write(MODEL, body)
+        self._told = body
 
     def refresh_challenger(self) -> None:
         """Follow the challenger's alias; one that cannot be used is left out, and said once."""
@@ -180,6 +184,7 @@ class ModelPool:
             survive(self.refresh)
             if look % LOOKS_PER_CHALLENGER == 0:
                 survive(self.refresh_challenger)
+                survive(lambda: self._tell(again=True))  # Redis may have been emptied
 
     def close(self) -> None:
         """Stop the background refresh."""
