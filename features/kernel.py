@@ -19,7 +19,6 @@ Floats = NDArray[np.float64]
 
 LATE, DUPLICATE = 1, 2
 EARTH_KM = 6371.0
-BLOCK = 16
 NAN = math.nan
 
 
@@ -44,13 +43,6 @@ def is_known(memory: Ints, row: int, first: int, end: int, value: int) -> bool:
 @part
 def last_position(memory: Ints, row: int, first: int, end: int, value: int) -> int:
     """Position of the last event in [first, end) that holds `value`, or -1."""
-    while end - first >= BLOCK:
-        matches = 0
-        for j in range(np.uint64(end - BLOCK), np.uint64(end)):  # vectorises, as in `is_known`
-            matches += memory[row, j] == value
-        if matches > 0:
-            break
-        end -= BLOCK
     for j in range(end - 1, first - 1, -1):
         if memory[row, j] == value:
             return j

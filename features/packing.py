@@ -83,14 +83,6 @@ def get_fixed(data: Bytes, at: int, size: int) -> tuple[Integer, int]:
     return value, at + size
 
 
-@kernel
-def get_hash(data: Bytes, at: int) -> tuple[Integer, int]:
-    """Read what `put_fixed` wrote of a hash; in one piece, because states hold little else."""
-    high = np.int64(data[U(at)]) << 32 | np.int64(data[U(at + 1)]) << 24
-    low = np.int64(data[U(at + 2)]) << 16 | np.int64(data[U(at + 3)]) << 8
-    return high | low | np.int64(data[U(at + 4)]), at + HASH_BYTES
-
-
 SAME_DEVICE, SAME_COUNTRY, SAME_CATEGORY, IS_OLD, HAS_PLACE = 8, 16, 32, 64, 128
 
 
@@ -192,11 +184,11 @@ def get_memory(data: Bytes, at: int, count: int, memory: Ints) -> int:
         time += step * layout.HOUR if marks & IS_OLD else step
         memory[layout.M_TIME, U(j)] = time
         memory[layout.M_FLAGS, U(j)] = marks & layout.REMEMBERED_FLAGS
-        memory[layout.M_ID, U(j)], at = get_hash(data, at)
+        memory[layout.M_ID, U(j)], at = get_fixed(data, at, HASH_BYTES)
         back, at = get_varint(data, at)
         twin = j - max(back, 1)
         if back == 0:
-            memory[layout.M_MERCHANT, U(j)], at = get_hash(data, at)
+            memory[layout.M_MERCHANT, U(j)], at = get_fixed(data, at, HASH_BYTES)
         else:
             memory[layout.M_MERCHANT, U(j)] = memory[layout.M_MERCHANT, U(twin)]
             memory[layout.M_NEXT_MERCHANT, U(twin)] = j
@@ -217,7 +209,7 @@ def get_description(
     if marks & SAME_DEVICE:
         memory[layout.M_DEVICE, U(j)] = memory[layout.M_DEVICE, U(j - 1)]
     else:
-        memory[layout.M_DEVICE, U(j)], at = get_hash(data, at)
+        memory[layout.M_DEVICE, U(j)], at = get_fixed(data, at, HASH_BYTES)
     if marks & SAME_COUNTRY:
         memory[layout.M_COUNTRY, U(j)] = memory[layout.M_COUNTRY, U(j - 1)]
     else:
