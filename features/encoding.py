@@ -45,19 +45,26 @@ def _encode_into(table: pa.Table, events: NDArray[np.int64]) -> None:
 
 
 def _encode_place_and_time(table: pa.Table, events: NDArray[np.int64]) -> None:
-    countries = _coded(table["country"], country_code)
-    categories = _coded(table["merchant_category"], lambda text: int(text or 0))
-    offsets = _integers(table["utc_offset_minutes"])
-    local = events[:, layout.E_TIME] + offsets * layout.MINUTE
+    (countries,) = _coded(table["country"], country_code)
+    categories, cash = _coded(table["merchant_category"], _category, _cash_flag)
+    (flags,) = _coded(table["channel"], lambda text: _CHANNELS.get(text or "", 0))
+    local = events[:, layout.E_TIME] + _integers(table["utc_offset_minutes"]) * layout.MINUTE
     events[:, layout.E_COUNTRY] = countries
     events[:, layout.E_CATEGORY] = categories
     events[:, layout.E_LOCAL] = local
-    flags = _coded(table["channel"], lambda text: _CHANNELS.get(text or "", 0))
     night = local % layout.DAY < layout.NIGHT_HOURS * layout.HOUR
-    flags += layout.FLAG_NIGHT * night
-    flags += layout.FLAG_CASH * np.isin(categories, np.array(layout.CASH_CATEGORIES))
-    flags += layout.FLAG_HOLIDAY * are_holidays(countries, local // layout.DAY)
-    events[:, layout.E_FLAGS] = flags
+    holiday = are_holidays(countries, local // layout.DAY)
+    events[:, layout.E_FLAGS] = (
+        flags + cash + layout.FLAG_NIGHT * night + layout.FLAG_HOLIDAY * holiday
+    )
+
+
+def _category(text: str | None) -> int:
+    return int(text or 0)
+
+
+def _cash_flag(text: str | None) -> int:
+    return layout.FLAG_CASH if _category(text) in layout.CASH_CATEGORIES else 0
 
 
 def _integers(column: pa.ChunkedArray) -> NDArray[np.int64]:
@@ -78,17 +85,16 @@ def _identifiers(column: pa.ChunkedArray) -> NDArray[np.int64]:
     return masked.astype(np.int64)
 
 
-def _coded(column: pa.ChunkedArray, code_of: Callable[[str | None], int]) -> NDArray[np.int64]:
-    """A column of few distinct values as integers."""
+def _coded(
+    column: pa.ChunkedArray, *codes_of: Callable[[str | None], int]
+) -> list[NDArray[np.int64]]:
+    """A column of few distinct values as integers, once by each function."""
     encoded = column.combine_chunks().dictionary_encode(null_encoding="encode")
-    chunks = encoded.chunks if isinstance(encoded, pa.ChunkedArray) else [encoded]
-    parts = [
-        np.array([code_of(value) for value in chunk.dictionary.to_pylist()] or [0], np.int64)[
-            chunk.indices.to_numpy(zero_copy_only=False)
-        ]
-        for chunk in chunks
+    chunk = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
+    values, rows = chunk.dictionary.to_pylist(), chunk.indices.to_numpy(zero_copy_only=False)
+    return [
+        np.array([code_of(value) for value in values], dtype=np.int64)[rows] for code_of in codes_of
     ]
-    return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
 
 
 def _places(table: pa.Table) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
