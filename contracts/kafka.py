@@ -47,6 +47,8 @@ def client_config(kafka: KafkaSettings, **extra: Any) -> dict[str, Any]:
         "broker.address.family": "v4",
         # Failures come as errors; the library's own log would repeat them 20 times a second.
         "log_level": 1,
+        # A broker that was started again is found within a second, not ten.
+        "reconnect.backoff.max.ms": 1_000,
     }
     if kafka.security_protocol.startswith("SASL"):
         password = kafka.sasl_password.get_secret_value() if kafka.sasl_password else ""

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
-from confluent_kafka import OFFSET_INVALID, KafkaError, TopicPartition
+from confluent_kafka import OFFSET_INVALID, KafkaError, KafkaException, TopicPartition
 
 from contracts.errors import BrokerError
 from inference.model_pool import ModelPool
@@ -30,6 +30,8 @@ BATCH_RECORDS = 5_000
 COMMIT_SECONDS = 0.5
 """After a crash at most so much is decided again; each commit holds a round up."""
 POLL_SECONDS = 0.2
+REFUSED_SECONDS = 60.0
+"""So long a group's coordinator may refuse commits: it is away, or still reading its records."""
 
 
 class Client(Protocol):
@@ -105,6 +107,7 @@ class DirectConsumer:
         self._clock = clock
         self._positions = Positions()
         self._committed_at = clock()
+        self._refused_at: float | None = None
         self._round = 0
         self.answered = 0
 
@@ -119,11 +122,13 @@ class DirectConsumer:
         try:
             while not stop.is_set():
                 self.step()
+            self._commit()
+        except BaseException:
+            # Leaving the group commits what is pending: it would wait for a lost broker once more.
+            self._positions = Positions()
+            raise
         finally:
-            try:
-                self._commit()
-            finally:
-                self._client.close()
+            self._client.close()
 
     def step(self) -> int:
         """One round; returns how many records it answered."""
@@ -175,8 +180,28 @@ class DirectConsumer:
             return
         self._settle()
         offsets = [TopicPartition(self._topic, p, offset) for p, offset in pending.items()]
-        self._client.commit(offsets=offsets, asynchronous=False)
+        try:
+            self._client.commit(offsets=offsets, asynchronous=False)
+        except KafkaException as error:
+            self._put_off(error)
+            return
+        self._refused_at = None
         self._positions.committed.update(pending)
+
+    def _put_off(self, error: KafkaException) -> None:
+        """A refused commit is tried again with the next one: what it was for has been delivered.
+
+        Whoever takes a partition over meanwhile decides the same again, with the same bytes.
+        """
+        if self._refused_at is None:
+            self._refused_at = self._clock()
+        if self._clock() - self._refused_at >= REFUSED_SECONDS:
+            raise BrokerError(
+                f"offsets could not be committed for {REFUSED_SECONDS:.0f} s",
+                value=error.args[0].str(),
+                remedy="Check the broker; a restart decides again from the last commit",
+            ) from error
+        logger.warning("offsets were not committed: %s", error.args[0].str())
 
     def _assigned(self, client: Client, partitions: list[TopicPartition]) -> None:
         committed = client.committed(partitions, 10.0)

@@ -9,7 +9,8 @@ from confluent_kafka import KafkaException, TopicPartition
 from contracts.errors import BrokerError
 from inference.records import BATCH_HEADER, SENT_HEADER, Answers
 
-DELIVERY_SECONDS = 30.0
+DELIVERY_SECONDS = 60.0
+"""A broker may be away so long before the process ends: a restart would not bring it back."""
 
 
 class Sender(Protocol):

@@ -7,12 +7,12 @@ from typing import Any
 
 import orjson
 import pytest
-from confluent_kafka import OFFSET_INVALID, TopicPartition
+from confluent_kafka import OFFSET_INVALID, KafkaError, KafkaException, TopicPartition
 from inference_fakes import TIME_US, FakeModel, FakeRegistry, transaction
 
 from contracts.errors import BrokerError
 from features.definition import FEATURE_SET
-from inference.consumer import COMMIT_SECONDS, DirectConsumer, batch_of
+from inference.consumer import COMMIT_SECONDS, REFUSED_SECONDS, DirectConsumer, batch_of
 from inference.model_pool import ModelPool
 from inference.outbox import Outbox, TransactionalOutbox
 from inference.records import Answers, SourceBatch
@@ -63,6 +63,7 @@ class FakeClient:
     held: dict[int, int] = field(default_factory=dict)
     assigned: list[TopicPartition] = field(default_factory=list)
     callbacks: dict[str, Callable[[Any, Any], None]] = field(default_factory=dict)
+    refused_commits: int = 0
 
     def subscribe(self, topics: list[str], **callbacks: Callable[[Any, Any], None]) -> None:
         """Remember the callbacks."""
@@ -78,7 +79,10 @@ class FakeClient:
         return taken
 
     def commit(self, *, offsets: list[TopicPartition], asynchronous: bool) -> None:
-        """Write it down."""
+        """Write it down, or refuse it as often as the test wants."""
+        if self.refused_commits:
+            self.refused_commits -= 1
+            raise KafkaException(KafkaError(KafkaError.COORDINATOR_LOAD_IN_PROGRESS))
         self.journal += [f"commit {p.partition}:{p.offset}" for p in offsets]
 
     def committed(self, partitions: list[TopicPartition], timeout: float) -> list[TopicPartition]:
@@ -101,7 +105,8 @@ class FakeClient:
         return "member"
 
     def close(self) -> None:
-        """Write it down."""
+        """Give up every partition, as a real client does, and write it down."""
+        self.callbacks["on_revoke"](self, [TopicPartition("transactions", 0)])
         self.journal.append("close")
 
 
@@ -300,14 +305,42 @@ def test_a_record_of_a_partition_that_was_given_up_is_left_to_its_next_owner() -
 
 @pytest.mark.parametrize("is_transactional", [False, True])
 def test_a_consumer_that_fails_leaves_its_group(is_transactional: bool) -> None:
-    """Answers that do not arrive end the run with that error, uncommitted; the group is left."""
+    """Answers that do not arrive end the run, uncommitted; the group is left without more ado."""
     rig = Rig(is_transactional=is_transactional, failure="message too large")
     rig.feed(7)
     rig.now = COMMIT_SECONDS
     with pytest.raises(BrokerError, match="too large"):
         rig.consumer.run(threading.Event())
     assert rig.journal[-1] == "close"
+    assert rig.journal.count("flush") == 1
     assert not any(line.startswith("commit") for line in rig.journal)
+
+
+def test_a_refused_commit_is_tried_again_with_the_next() -> None:
+    """While its coordinator is away a group goes on, and replays from the last commit that held."""
+    rig = Rig()
+    rig.client.refused_commits = 2
+    for number in range(4):
+        rig.now = number + COMMIT_SECONDS
+        rig.feed(7 + number)
+        rig.consumer.step()
+    assert rig.scorer.committed == [7, 7, 7, 10]
+    assert [line for line in rig.journal if line.startswith("commit")] == [
+        "commit 0:10",
+        "commit 0:11",
+    ]
+
+
+def test_commits_that_are_refused_for_good_end_the_consumer() -> None:
+    """A minute of refusals is an error that says what Kafka said."""
+    rig = Rig()
+    rig.client.refused_commits = 2
+    rig.feed(7)
+    rig.now = COMMIT_SECONDS
+    rig.consumer.step()
+    rig.now += REFUSED_SECONDS
+    with pytest.raises(BrokerError, match=r"for 60 s.*oordinator"):
+        rig.consumer.step()
 
 
 def test_messages_are_grouped_by_partition_in_order() -> None:
