@@ -1,4 +1,4 @@
-"""Spark's Python daemon with the scorer's libraries already in: workers are forked from it.
+"""Spark's Python daemon with the scorer's libraries and kernels in: workers are forked from it.
 
 A worker then begins with them in memory that all share, instead of importing them for seconds each;
 so does one that takes the place of a killed one.
@@ -19,9 +19,11 @@ LIBRARIES = (
 
 
 def preload() -> None:
-    """Import all that scoring needs, and spare the collector from ever looking at it again."""
+    """Load all that scoring needs, and spare the collector from ever looking at it again."""
     for name in LIBRARIES:
         importlib.import_module(name)
+    importlib.import_module("features.warm").load_kernels()
+    importlib.import_module("inference.reasons").load_kernel()
     gc.collect()
     gc.freeze()
 

@@ -7,6 +7,7 @@ model and features that state can give again: the answers are the same bytes, an
 first.
 """
 
+import itertools
 import logging
 import threading
 from collections.abc import Iterator
@@ -43,7 +44,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 QUERY_NAME = "decide-transactions"
-PROGRESS_SECONDS = 3.0
+WATCH_SECONDS, LOOKS_PER_LINE = 0.5, 6
+"""How often the query is looked at, and a line about it is logged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ def run_stream(settings: Settings, options: StreamOptions, stop: threading.Event
             query = start_query(spark, settings, options, start)
             gauges = partial(_gauges, query)
             with shown_metrics(settings, options.metrics_port, gauges=gauges):
-                _attend(query, stop)
+                attend(query, stop)
         finally:
             stop.set()
             _close(spark)
@@ -171,23 +173,42 @@ def _gauges(query: "StreamingQuery") -> dict[str, float]:
     return query_gauges(query.lastProgress)
 
 
-def _attend(query: "StreamingQuery", stop: threading.Event) -> None:
+def attend(query: "StreamingQuery", stop: threading.Event) -> None:
+    """Wait until `stop` is set, then end the query; StreamError when it ends by itself."""
     logger.info("query %s runs: id %s", QUERY_NAME, query.id)
     said = -1
-    while not stop.wait(PROGRESS_SECONDS):
-        if not query.isActive:
-            raise StreamError(
-                "the streaming query ended",
-                value=_first_line(query.exception()),
-                remedy="See the log above; the supervisor starts it again from its checkpoint",
-            )
-        said = log_progress(query.lastProgress, said)
+    for look in itertools.count(1):
+        if stop.wait(WATCH_SECONDS):
+            break
+        said = _look_at(query, said, is_line_due=look % LOOKS_PER_LINE == 0)
     logger.info("stopping")
     _close(query)
 
 
+def _look_at(query: "StreamingQuery", said: int, *, is_line_due: bool) -> int:
+    """Raise StreamError unless the query goes on; now and then say how, see `log_progress`."""
+    from py4j.protocol import Py4JError
+
+    try:
+        if not query.isActive:
+            raise _ended(_first_line(query.exception()))
+        return log_progress(query.lastProgress, said) if is_line_due else said
+    except (Py4JError, OSError) as error:
+        raise _ended(f"Spark's Java process is gone: {_first_line(error)}") from error
+
+
+def _ended(cause: str) -> StreamError:
+    return StreamError(
+        "the streaming query ended",
+        value=cause,
+        remedy="See the log above; the supervisor starts it again from its checkpoint",
+    )
+
+
 def _first_line(error: Exception | None) -> str:
-    return str(error).strip().splitlines()[0] if error else "no reason given"
+    if error is None:
+        return "no reason given"
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _close(ending: "StreamingQuery | SparkSession") -> None:

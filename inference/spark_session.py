@@ -1,6 +1,7 @@
 """The Spark session and the Kafka options of the streaming job."""
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,12 @@ APP_NAME = "fraud-detection"
 CHECKPOINT_MANAGER = (
     "org.apache.spark.sql.execution.streaming.checkpointing.FileSystemBasedCheckpointFileManager"
 )
+JAVA_OPTIONS = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
+"""The quick compiler and the plain collector alone: on few cores, shared with broker and workers,
+the threads of the others cost more than they give, most of all while the job starts.
+"""
+TASK_FAILURES = 4
+"""Of one task, before its query fails: what a cluster allows unless told otherwise."""
 LOCAL_FILES = "com.globalmentor.apache.hadoop.fs.BareLocalFileSystem"
 
 
@@ -38,6 +45,8 @@ def session_options(settings: Settings, jars: list[str], scratch: Path) -> dict[
     options = {
         "spark.driver.memory": spark.driver_memory,
         "spark.executor.memory": spark.executor_memory,
+        "spark.driver.extraJavaOptions": JAVA_OPTIONS,
+        "spark.executor.extraJavaOptions": JAVA_OPTIONS,
         "spark.ui.port": str(spark.ui_port),
         "spark.jars": ",".join(jars),
         "spark.sql.adaptive.enabled": "false",
@@ -67,6 +76,15 @@ def _checkpoint_options(jars: list[str]) -> dict[str, str]:
     return options
 
 
+def patient(master: str) -> str:
+    """The master, with failed tasks tried again: local mode gives up at the first one if not told.
+
+    So a killed Python worker costs a task, not a restart of the whole job.
+    """
+    found = re.fullmatch(r"local(?:\[([^,\]]+)\])?", master)
+    return f"local[{found[1] or 1},{TASK_FAILURES}]" if found else master
+
+
 def open_session(settings: Settings, master: str, jars: list[str], scratch: Path) -> "SparkSession":
     """Start the driver's JVM, or use the one of `spark-submit`."""
     from pyspark.sql import SparkSession
@@ -79,7 +97,7 @@ def open_session(settings: Settings, master: str, jars: list[str], scratch: Path
     }
     for name, value in environment.items():
         os.environ.setdefault(name, value)
-    builder = SparkSession.builder.appName(APP_NAME).master(master)
+    builder = SparkSession.builder.appName(APP_NAME).master(patient(master))
     for name, value in session_options(settings, jars, scratch).items():
         builder = builder.config(name, value)
     session: SparkSession = builder.getOrCreate()

@@ -21,6 +21,7 @@ from inference.decisions import FirstDecisions
 from inference.reason_codes import CODES
 from inference.reasons import NONE, REASONS, ReasonMap, exact_where, strongest, top_reasons
 from inference.records import Answers
+from inference.spark_session import patient
 from inference.start_offsets import _parsed, as_spark_json, checkpoint_offsets
 from models.rules import RuleTier
 
@@ -259,3 +260,18 @@ def test_codes_cover_the_feature_set_in_vector_order() -> None:
     reason_map = ReasonMap.of(FEATURE_SET)
     assert reason_map.names == FEATURE_SET.names
     assert len(reason_map.codes) == len(reason_map.names)
+
+
+@pytest.mark.parametrize(
+    ("master", "used"),
+    [
+        ("local", "local[1,4]"),
+        ("local[2]", "local[2,4]"),
+        ("local[*]", "local[*,4]"),
+        ("local[2,1]", "local[2,1]"),
+        ("spark://master:7077", "spark://master:7077"),
+    ],
+)
+def test_a_failed_task_is_tried_again_on_any_master(master: str, used: str) -> None:
+    """Local mode would end the query at its first failed task; who says how often is heard."""
+    assert patient(master) == used
