@@ -20,20 +20,21 @@ from stream_rig import (
     EARLIEST,
     Rig,
     await_true,
+    end,
     finish,
     process_is_alive,
-    promise,
     promote,
     register_model,
     running_rig,
     say,
+    sendable,
     stepped_us,
     stream,
     transaction,
 )
 
-from contracts.kafka import full_ranges, make_producer, read_range
-from producer.promises import open_promises
+from contracts.kafka import full_ranges, read_range
+from producer.publisher import open_publisher
 
 VALID_EVERY = 1_000
 HUGE_BYTES = 100_000
@@ -97,24 +98,12 @@ def records(count: int) -> Iterator[tuple[str, bytes, bool]]:
 
 def send(rig: Rig, count: int) -> int:
     """Publish all of them, and that no more will come; how many are transactions."""
-    kafka = rig.settings.kafka
-    promises = open_promises(kafka)
-    producer = make_producer(kafka, **{"linger.ms": 20, "on_delivery": promises.heard})
+    publisher = open_publisher(rig.settings.kafka, linger_ms=20)
     valid = 0
     for number, (card, value, is_valid) in enumerate(records(count)):
         valid += is_valid
-        stamp = stepped_us(number) // 1000
-        while True:
-            try:
-                producer.produce(kafka.topic, key=card, value=value, timestamp=stamp)
-                break
-            except BufferError:
-                producer.poll(0.05)
-        if number % 1_000 == 0:
-            producer.poll(0)
-    producer.flush(120)
-    promise(producer, promises, kafka, stepped_us(count), is_last=True)
-    producer.flush(120)
+        publisher.send(sendable(rig, card, value, stepped_us(number)))
+    end(publisher, stepped_us(count))
     return valid
 
 

@@ -22,10 +22,10 @@ import orjson
 import psutil
 import xgboost
 import yaml
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from contracts.kafka import RawRecord, full_ranges, make_producer
+from contracts.kafka import RawRecord, full_ranges
 from contracts.settings import KafkaSettings, Settings, load_settings
 from features.definition import FEATURE_SET
 from features.engine import replay
@@ -36,7 +36,8 @@ from models.policy import Policy
 from models.predictors import XgboostPredictor
 from models.registry import CHAMPION, register_bundle
 from models.tracking import experiment_id, tracking_client
-from producer.promises import Promises, open_promises
+from producer.publisher import Publisher, open_publisher
+from producer.records import Record
 from stack.jars import fetch_jars
 from stack.kafka_server import kafka as kafka_service
 from stack.layout import HOST, Layout
@@ -48,6 +49,8 @@ BIN = Path(sys.prefix) / "bin"
 CARDS, MERCHANTS = 20_000, 3_000
 EPOCH_US = 1_750_000_000_000_000
 STEP_US = 200_000
+CHUNK, PACE_SECONDS = 1_000, 0.001
+"""Transactions of a backlog sent at a time; how long a steady load waits for the next one."""
 TREES, DEPTH, TRAINING_ROWS = 200, 6, 20_000
 EARLIEST = '{"0": 0, "1": 0, "2": 0, "3": 0}'
 """Every partition from its beginning."""
@@ -255,54 +258,37 @@ def transaction(number: int, dice: random.Random, event_time: int) -> tuple[str,
 
 def publish(rig: Rig, count: int, *, first: int = 0, rate: float | None = None) -> None:
     """Send a backlog as fast as it goes, or transactions that happen at `rate` a second, evenly."""
+    publisher = open_publisher(rig.settings.kafka, linger_ms=0 if rate else 20)
     began_us, step_us = stepped_us(first), 1e6 / rate if rate else STEP_US
-    promises = open_promises(rig.settings.kafka)
-    options = {"linger.ms": 0 if rate else 20, "on_delivery": promises.heard}
-    producer = make_producer(rig.settings.kafka, **options)
-    dice, started = random.Random(first), time.monotonic()
-    for number in range(first, first + count):
-        if rate is not None:
-            _pace(started + (number - first) / rate)
-        event_us = began_us + round((number - first) * step_us)
-        card, value = transaction(number, dice, event_us)
-        sent = str(time.time_ns() // 1000).encode()
-        while not _sent(producer, rig.settings.kafka.topic, card, value, sent, event_us):
-            producer.poll(0.05)
-        if number % 32 == 0:
-            producer.poll(0)
-            promise(producer, promises, rig.settings.kafka, event_us)
-    producer.flush(60)
-    promise(producer, promises, rig.settings.kafka, event_us, is_last=True)
-    producer.flush(60)
-
-
-def promise(
-    producer: Producer, promises: Promises, kafka: KafkaSettings, until: int, is_last: bool = False
-) -> None:
-    """Say that nothing will be stamped before `until`, microseconds."""
-    if len(producer) > 0:
-        return
-    record = promises.made(until, time.time_ns() // 1000, is_last=is_last)
-    if record is not None:
-        producer.produce(kafka.frontiers_topic, key=record.key, value=record.value)
-
-
-def _pace(due: float) -> None:
-    ahead = due - time.monotonic()
-    if ahead > 0.002:
-        time.sleep(ahead)
-
-
-def _sent(
-    producer: object, topic: str, card: str, value: bytes, sent: bytes, event_us: int
-) -> bool:
-    try:
-        producer.produce(  # type: ignore[attr-defined]
-            topic, key=card, value=value, timestamp=event_us // 1000, headers=[("sent_us", sent)]
+    dice, started, sent = random.Random(first), time.monotonic(), 0
+    while sent < count:
+        due = sent + CHUNK if rate is None else int((time.monotonic() - started) * rate) + 1
+        numbers = range(sent, min(due, count))
+        if not numbers:
+            publisher.serve(PACE_SECONDS)
+            continue
+        times_us = [began_us + round(number * step_us) for number in numbers]
+        publisher.send_all(
+            [
+                sendable(rig, *transaction(first + number, dice, time_us), time_us)
+                for number, time_us in zip(numbers, times_us, strict=True)
+            ]
         )
-    except BufferError:
-        return False
-    return True
+        publisher.promise(times_us[-1])
+        sent = numbers.stop
+    end(publisher, times_us[-1])
+
+
+def sendable(rig: Rig, card: str, value: bytes, time_us: int) -> Record:
+    """A record of the transaction topic that carries when it was sent."""
+    return Record(rig.settings.kafka.topic, card, value, time_us, (0, 0), is_transaction=True)
+
+
+def end(publisher: Publisher, until_us: int) -> None:
+    """Wait until everything has arrived, and say that nothing earlier will follow."""
+    publisher.flush()
+    publisher.promise(until_us, is_last=True)
+    publisher.flush()
 
 
 def answers(settings: Settings) -> int:

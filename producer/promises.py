@@ -38,11 +38,6 @@ class Promises:
         if ends is not None:
             ends[message.partition()] = message.offset() + 1
 
-    def heard(self, error: object, message: Any) -> None:
-        """A client's delivery report."""
-        if error is None:
-            self.delivered(message)
-
     def stamped(self, record: Record) -> int:
         """The record's timestamp in milliseconds; a label's never before what was promised.
 
@@ -53,7 +48,10 @@ class Promises:
         return max(record.timestamp_us, self._floor_us) // 1000
 
     def made(self, until_us: int, wall_us: int, *, is_last: bool = False) -> Record | None:
-        """A promise as a record, unless one was made a moment ago; call when all has arrived."""
+        """A promise as a record, unless one was made a moment ago.
+
+        Nothing on its way to the broker may be stamped before `until_us`.
+        """
         now = self._clock()
         if until_us <= self._floor_us or (now < self._next and not is_last):
             return None

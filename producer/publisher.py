@@ -2,7 +2,9 @@
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Protocol
@@ -53,6 +55,15 @@ class Client(Protocol):
         """Records queued or in flight."""
 
 
+@dataclass(slots=True)
+class _Flight:
+    """Records queued together: their earliest time and stamp, and how many have not arrived."""
+
+    time_us: int
+    stamp_us: int
+    left: int
+
+
 class Publisher:
     """Sends records in order and knows how many have arrived."""
 
@@ -75,6 +86,7 @@ class Publisher:
         self._moved_at = clock()
         self._failure: str | None = None
         self._first_lost_us: int | None = None
+        self._flights: deque[_Flight] = deque()
 
     def send(self, record: Record) -> None:
         """Queue one record; waits and raises as `send_all` does."""
@@ -92,7 +104,7 @@ class Publisher:
             stamp: Headers = [("sent_us", str(self._wall_us()))]
             some = records[start : start + _POLL_EVERY]
             # One for them all: a callable made for each record slows the client down much.
-            told = partial(self._on_delivery, min(record.timestamp_us for record in some))
+            told = partial(self._on_delivery, self._opened(some))
             for record in some:
                 while not self._try(record, stamp, told):
                     self.serve(0.1)
@@ -102,16 +114,17 @@ class Publisher:
     def promise(self, until_us: int, *, is_last: bool = False) -> None:
         """Say that no later transaction or label will be stamped before `until_us`.
 
-        Only once everything sent has arrived, and not too often; `is_last` insists.
+        Or before the earliest that is still on its way, and not too often; `is_last` insists.
         """
         if self._promises is None:
             return
         self.serve()
-        if len(self._client) > 0:
-            return
-        record = self._promises.made(until_us, self._wall_us(), is_last=is_last)
+        under_way = (flight.stamp_us for flight in self._flights if flight.left > 0)
+        sure_us = min([until_us, *under_way])
+        record = self._promises.made(sure_us, self._wall_us(), is_last=is_last)
         if record is not None:
-            self._try(record, [], partial(self._on_delivery, until_us))
+            flight = _Flight(until_us, until_us, 1)  # holds no other promise up: not listed
+            self._try(record, [], partial(self._on_delivery, flight))
 
     def serve(self, seconds: float = 0.0) -> None:
         """Take delivery reports for up to `seconds`; raises as `send_all` does."""
@@ -145,20 +158,30 @@ class Publisher:
             return False
         return True
 
+    def _opened(self, records: Sequence[Record]) -> _Flight:
+        time_us = min(record.timestamp_us for record in records)
+        stamp_us = min(self._stamped(record) for record in records) * 1000
+        flight = _Flight(time_us, stamp_us, len(records))
+        while self._flights and self._flights[0].left == 0:
+            self._flights.popleft()
+        self._flights.append(flight)
+        return flight
+
     def _stamped(self, record: Record) -> int:
         promises = self._promises
         return record.timestamp_us // 1000 if promises is None else promises.stamped(record)
 
-    def _on_delivery(self, time_us: int, error: KafkaError | None, message: object) -> None:
-        """A report about a record of `time_us` or later."""
+    def _on_delivery(self, flight: _Flight, error: KafkaError | None, message: object) -> None:
+        """A report about one of these records."""
         if error is None:
             self.delivered += 1
+            flight.left -= 1
             if self._promises is not None:
                 self._promises.delivered(message)
             return
         self._failure = self._failure or error.str()
-        is_first = self._first_lost_us is None or time_us < self._first_lost_us
-        self._first_lost_us = time_us if is_first else self._first_lost_us
+        is_first = self._first_lost_us is None or flight.time_us < self._first_lost_us
+        self._first_lost_us = flight.time_us if is_first else self._first_lost_us
 
     def _check(self) -> None:
         stalled = len(self._client) > 0 and self._clock() - self._moved_at > self._stall_seconds

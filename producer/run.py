@@ -129,7 +129,6 @@ class Run:
             times_us = [record.timestamp_us for record in missing]
             start = 0
             while start < len(missing):
-                # What went before has arrived by now, or soon will have.
                 self._publisher.promise(times_us[start] - pace.slack_us)
                 end = start + pace.due(times_us[start : start + _CHUNK])
                 sent = self._send(missing[start:end], status.world_us, consequences)

@@ -1,4 +1,4 @@
-"""What a publisher promises is kept, and made only when everything sent has arrived."""
+"""What a publisher promises is kept, whatever is still on its way."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -45,7 +45,8 @@ class Broker:
 
     def produce(self, topic: str, *, value: bytes, timestamp: int, **options: Any) -> None:
         """Queue a record for partition 0."""
-        place = sum(taken.name == topic for taken in self.log) + len(self._queue)
+        queued = [taken for taken, _ in self._queue]
+        place = sum(taken.name == topic for taken in [*self.log, *queued])
         taken = Taken(topic, 0, place, value, timestamp)
         self._queue.append((taken, options["on_delivery"]))
 
@@ -84,7 +85,7 @@ def record(topic: str, time_us: int) -> Record:
     return Record(topic, "key", b"value", time_us, (0, 0), is_transaction=topic == "transactions")
 
 
-def test_nothing_is_promised_while_records_are_under_way() -> None:
+def test_nothing_is_promised_beyond_records_under_way() -> None:
     """A promise covers what the broker has acknowledged, and says up to which offsets."""
     broker, now = Broker(), [0.0]
     ours = publisher(broker, now)
@@ -94,12 +95,34 @@ def test_nothing_is_promised_while_records_are_under_way() -> None:
     broker.is_away = False
     ours.send(record("transactions", 4_000_000))
     ours.flush()
-    assert broker.promises() == []
+    now[0] = 1.0
     ours.promise(5_000_000)
     ours.flush()
-    (promise,) = broker.promises()
-    assert promise.until_ms == 5_000
-    assert promise.ends == {"transactions": {0: 2, 1: 7}, "labels": {0: 0}}
+    while_under_way, afterwards = broker.promises()
+    assert while_under_way.until_ms == 3_000
+    assert while_under_way.ends == {"transactions": {0: 0, 1: 7}, "labels": {0: 0}}
+    assert afterwards.until_ms == 5_000
+    assert afterwards.ends == {"transactions": {0: 2, 1: 7}, "labels": {0: 0}}
+
+
+def test_a_steady_stream_promises_up_to_what_is_under_way() -> None:
+    """While there is always something on its way, what has arrived is promised nevertheless."""
+    broker, now = Broker(), [0.0]
+    ours = publisher(broker, now)
+    for second in range(1, 6):
+        broker.is_away = True
+        ours.send(record("transactions", second * 1_000_000))
+        now[0] = float(second)
+        ours.promise(second * 1_000_000 + 500_000)
+        broker.is_away = False
+        ours.serve()
+    promises = broker.promises()
+    assert [promise.until_ms for promise in promises] == [1_000, 2_000, 3_000, 4_000, 5_000]
+    for promise in promises:
+        later = [t for t in broker.log if t.name == "transactions"][
+            promise.ends["transactions"][0] :
+        ]
+        assert all(taken.timestamp >= promise.until_ms for taken in later)
 
 
 def test_no_later_label_is_stamped_before_the_promise() -> None:
