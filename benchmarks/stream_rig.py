@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import orjson
@@ -40,7 +40,7 @@ from producer.publisher import Publisher, open_publisher
 from producer.records import Record
 from stack.jars import fetch_jars
 from stack.kafka_server import kafka as kafka_service
-from stack.layout import HOST, Layout
+from stack.layout import BASE_PORTS, HOST, Layout
 from stack.servers import redis as redis_service
 from stack.service import Context
 
@@ -54,7 +54,6 @@ CHUNK, PACE_SECONDS = 1_000, 0.001
 TREES, DEPTH, TRAINING_ROWS = 200, 6, 20_000
 EARLIEST = '{"0": 0, "1": 0, "2": 0, "3": 0}'
 """Every partition from its beginning."""
-LISTENERS = ("kafka", "kafka-controller", "redis", "mlflow", "spark-ui")
 
 
 def say(text: str) -> None:
@@ -116,9 +115,9 @@ def running_rig() -> Iterator[Rig]:
     """Start the servers in a scratch folder; all end with the block."""
     with tempfile.TemporaryDirectory(prefix="stream-bench-") as folder, ExitStack() as stack:
         home = Path(folder)
-        layout = _layout(home)
+        layout = scratch_home(home)
         say(f"starting Kafka, Redis and MLflow with port offset {layout.offset}")
-        settings = _settings(home, layout)
+        settings = load_settings(home, environ={})
         context = Context(layout, settings, {})
         for service in (kafka_service(context), redis_service(context)):
             service.prepare(lambda: False)
@@ -130,18 +129,20 @@ def running_rig() -> Iterator[Rig]:
                 MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false",
             )
         )
-        await_true(lambda: _is_up(settings), "the servers' start", 180)
+        await_true(lambda: servers_are_up(settings), "the servers' start", 180)
         yield Rig(home, settings)
 
 
-def _layout(home: Path) -> Layout:
+def scratch_home(home: Path) -> Layout:
+    """Make a folder a checkout's home, with settings of its own on ports that are free."""
     fetch_jars(Layout(CHECKOUT), say)
     for name in (".fraud", "logs", "config"):
         (home / name).mkdir()
     (home / ".fraud" / "jars").symlink_to(CHECKOUT / ".fraud" / "jars")
     for offset in random.sample(range(20_000, 31_000), 100):
         layout = Layout(home, offset)
-        if all(_is_free(layout.port(listener)) for listener in LISTENERS):
+        if all(_is_free(layout.port(listener)) for listener in BASE_PORTS):
+            _write_settings(home, layout)
             return layout
     sys.exit("no free ports")
 
@@ -151,14 +152,13 @@ def _is_free(port: int) -> bool:
         return probe.connect_ex((HOST, port)) != 0
 
 
-def _settings(home: Path, layout: Layout) -> Settings:
+def _write_settings(home: Path, layout: Layout) -> None:
     tree = yaml.safe_load((CHECKOUT / "config" / "config.yaml").read_text())
     tree["kafka"]["broker"] = f"{HOST}:{layout.port('kafka')}"
     tree["redis"]["url"] = f"redis://:bench@{HOST}:{layout.port('redis')}/0"
     tree["mlflow"]["tracking_uri"] = layout.url("mlflow")
     tree["spark"]["ui_port"] = layout.port("spark-ui")
     (home / "config" / "config.yaml").write_text(yaml.safe_dump(tree))
-    return load_settings(home, environ={})
 
 
 def _mlflow(home: Path, layout: Layout) -> tuple[str, ...]:
@@ -169,9 +169,12 @@ def _mlflow(home: Path, layout: Layout) -> tuple[str, ...]:
     )
 
 
-def _is_up(settings: Settings) -> bool:
+def servers_are_up(settings: Settings) -> bool:
+    """Whether the broker answers, and MLflow unless the registry is a file."""
     try:
         AdminClient({"bootstrap.servers": settings.kafka.broker, "log_level": 0}).list_topics("", 2)
+        if settings.mlflow.tracking_uri.startswith("sqlite:"):
+            return True
         url = f"{settings.mlflow.tracking_uri}/api/2.0/mlflow/experiments/get?experiment_id=0"
         with urllib.request.urlopen(url, timeout=2):
             return True
@@ -256,12 +259,24 @@ def transaction(number: int, dice: random.Random, event_time: int) -> tuple[str,
     return card, orjson.dumps(value)
 
 
-def publish(rig: Rig, count: int, *, first: int = 0, rate: float | None = None) -> None:
-    """Send a backlog as fast as it goes, or transactions that happen at `rate` a second, evenly."""
+class Flag(Protocol):
+    """An event of `threading` or `multiprocessing`."""
+
+    def is_set(self) -> bool:
+        """Whether it has come."""
+
+
+def publish(
+    rig: Rig, count: int, *, first: int = 0, rate: float | None = None, enough: Flag | None = None
+) -> None:
+    """Send a backlog as fast as it goes, or transactions that happen at `rate` a second, evenly.
+
+    It ends after `count`, or as soon as `enough` is set.
+    """
     publisher = open_publisher(rig.settings.kafka, linger_ms=0 if rate else 20)
     began_us, step_us = stepped_us(first), 1e6 / rate if rate else STEP_US
     dice, started, sent = random.Random(first), time.monotonic(), 0
-    while sent < count:
+    while sent < count and not (enough is not None and enough.is_set()):
         due = sent + CHUNK if rate is None else int((time.monotonic() - started) * rate) + 1
         numbers = range(sent, min(due, count))
         if not numbers:

@@ -58,8 +58,8 @@ def _await_workers(cluster: Cluster, count: int) -> None:
         try:
             if cluster.state()["aliveworkers"] == count:
                 return
-        except OSError:
-            pass  # not up yet
+        except (OSError, json.JSONDecodeError):
+            pass  # not up yet, or up with nothing to say
         if time.monotonic() > deadline:
             raise TimeoutError(f"{count} Spark workers did not come up")
         time.sleep(0.2)
