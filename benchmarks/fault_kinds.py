@@ -103,10 +103,17 @@ def kill_executor(world: World) -> None:
 
 
 def _below(process: psutil.Process, word: str) -> psutil.Process:
-    found = [p for p in process.children(recursive=True) if word in " ".join(p.cmdline())]
+    found = [p for p in process.children(recursive=True) if word in _line(p)]
     if not found:
         raise RuntimeError(f"no process {word} below {process.pid}")
     return found[0]
+
+
+def _line(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:  # it has ended meanwhile
+        return ""
 
 
 def pause_broker(world: World) -> None:

@@ -110,9 +110,10 @@ def open_client(kafka: KafkaSettings, group: str) -> Client:
             "enable.auto.commit": False,
             "auto.offset.reset": "error",
             "partition.assignment.strategy": "cooperative-sticky",
-            # After so long the others take over the partitions of a member that was killed.
-            "session.timeout.ms": 10_000,
-            "heartbeat.interval.ms": 3_000,
+            # After so long a killed member's partitions are given away; so are, when the broker was
+            # away for longer, those of a member that has to join anew. Less is refused by Kafka.
+            "session.timeout.ms": 6_000,
+            "heartbeat.interval.ms": 2_000,
             "fetch.wait.max.ms": 5,
             "fetch.min.bytes": 4_096,
             "queued.max.messages.kbytes": 65_536,
