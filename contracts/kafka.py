@@ -147,20 +147,34 @@ def refuse_topics(kafka: KafkaSettings, counts: Mapping[str, int]) -> None:
     missing = [name for name in needed if name not in counts]
     if missing:
         raise TopicError("topics are missing", value=missing, remedy=_MAKE_TOPIC)
-    refuse_other_partitions(kafka.topic, counts[kafka.topic], kafka.partitions)
+    refuse_other_partitions(kafka, kafka.topic, counts[kafka.topic])
 
 
-def refuse_other_partitions(topic: str, found: int, wanted: int) -> None:
-    """TopicError unless a topic has as many partitions as the settings say."""
+def partitions_of(kafka: KafkaSettings, topic: str) -> int:
+    """How many a topic is made with; promises are few, and stay in order."""
+    return 1 if topic == kafka.frontiers_topic else kafka.partitions
+
+
+def refuse_other_partitions(kafka: KafkaSettings, topic: str, found: int) -> None:
+    """TopicError unless a topic has as many partitions as it is made with."""
+    wanted = partitions_of(kafka, topic)
     if found != wanted:
         raise TopicError(
-            f"topic {topic} has {found} partitions, not {wanted} as kafka.partitions says",
-            remedy=(
-                "Cards would change partition and lose their history. Copy its records in time "
-                f"order into a new topic of {wanted} partitions and set KAFKA_TOPIC to that; a "
-                "topic that never had another number: set kafka.partitions"
-            ),
+            f"topic {topic} has {found} partitions, not {wanted}",
+            remedy=_other_partitions_remedy(kafka, topic, found, wanted),
         )
+
+
+def _other_partitions_remedy(kafka: KafkaSettings, topic: str, found: int, wanted: int) -> str:
+    if topic == kafka.frontiers_topic:
+        return "Delete it and run `fraud up`, then let publishers promise again"
+    changed = f"Set kafka.partitions back to {found} if that was changed. "
+    if topic == kafka.topic:
+        return changed + (
+            "If partitions were added, cards have left their history behind: copy the records in "
+            f"time order into a new topic of {wanted} partitions and set KAFKA_TOPIC to that"
+        )
+    return changed + f"If partitions were added, name a new topic of {wanted} in config/config.yaml"
 
 
 _ELECTING = (KafkaError.LEADER_NOT_AVAILABLE, KafkaError.NOT_LEADER_FOR_PARTITION)

@@ -7,7 +7,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from contracts.errors import StackError
-from contracts.kafka import LETTER_BYTES, client_config, refuse_other_partitions
+from contracts.kafka import LETTER_BYTES, client_config, partitions_of, refuse_other_partitions
 from contracts.settings import KafkaSettings
 from stack.waiting import NotReady
 
@@ -25,13 +25,11 @@ def create_topics(kafka: KafkaSettings) -> None:
     except KafkaException as error:
         raise NotReady(f"no metadata: {error.args[0].str()}") from error
     wanted = topic_table(kafka)
-    # Promises are few, and their order matters across partitions.
-    counts = {name: 1 if name == kafka.frontiers_topic else kafka.partitions for name in wanted}
     for name in wanted.keys() & existing.keys():
-        refuse_other_partitions(name, len(existing[name].partitions), counts[name])
+        refuse_other_partitions(kafka, name, len(existing[name].partitions))
     missing = [
-        NewTopic(name, partitions, kafka.replication_factor, config=wanted[name])
-        for name, partitions in counts.items()
+        NewTopic(name, partitions_of(kafka, name), kafka.replication_factor, config=config)
+        for name, config in wanted.items()
         if name not in existing
     ]
     for name, future in (admin.create_topics(missing) if missing else {}).items():

@@ -1,12 +1,14 @@
 """Bounded reads of a partition: whatever the consumer's batches, the range and nothing else."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from confluent_kafka import KafkaError
 
-from contracts.errors import BrokerError
-from contracts.kafka import OffsetRange, poll_until
+from contracts.errors import BrokerError, TopicError
+from contracts.kafka import OffsetRange, poll_until, refuse_other_partitions
+from contracts.settings import KafkaSettings, load_settings
 
 SPAN = OffsetRange("t", 0, 0, 8)
 
@@ -102,3 +104,30 @@ def test_a_refused_read_is_an_error() -> None:
     """Any other news than the partition's end is the project's own error."""
     with pytest.raises(BrokerError, match="refused"):
         read([FakeMessage(None, KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED))])
+
+
+@pytest.fixture
+def kafka() -> KafkaSettings:
+    """Four partitions a topic, one of the frontiers'."""
+    return load_settings(Path(__file__).resolve().parents[2], environ={}).kafka
+
+
+def remedy_for(kafka: KafkaSettings, topic: str, found: int) -> str:
+    """What to do about a topic with so many partitions."""
+    with pytest.raises(TopicError, match=f"topic {topic} has {found} partitions") as refused:
+        refuse_other_partitions(kafka, topic, found)
+    return refused.value.remedy
+
+
+def test_the_remedy_for_other_partitions_is_the_topics_own(kafka: KafkaSettings) -> None:
+    """Only transactions have cards; promises' one partition is not what the settings count."""
+    of_cards = remedy_for(kafka, kafka.topic, 6)
+    of_labels = remedy_for(kafka, kafka.labels_topic, 6)
+    of_promises = remedy_for(kafka, kafka.frontiers_topic, 3)
+    assert "kafka.partitions back to 6" in of_cards
+    assert "kafka.partitions back to 6" in of_labels
+    assert "KAFKA_TOPIC" in of_cards
+    assert "KAFKA_TOPIC" not in of_labels + of_promises
+    assert "kafka.partitions" not in of_promises
+    refuse_other_partitions(kafka, kafka.frontiers_topic, 1)
+    refuse_other_partitions(kafka, kafka.labels_topic, 4)
