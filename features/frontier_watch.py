@@ -76,8 +76,11 @@ class TileSign:
         return json.dumps(asdict(self))
 
     @classmethod
-    def from_json(cls, body: bytes | str) -> "TileSign":
-        """The inverse of `to_json`."""
-        tree = json.loads(body)
-        stall = tree.pop("stall")
-        return cls(**tree, stall=None if stall is None else Stall(**stall))
+    def from_json(cls, body: bytes | str) -> "TileSign | None":
+        """The inverse of `to_json`; another version's sign is none."""
+        try:
+            tree = json.loads(body)
+            stall = tree.pop("stall")
+            return cls(**tree, stall=None if stall is None else Stall(**stall))
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return None

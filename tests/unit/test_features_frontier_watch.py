@@ -4,6 +4,7 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
+import pytest
 from features_events import DAY, HOUR, MINUTE, START_US
 
 from contracts.columns import EVENT_SCHEMA
@@ -167,3 +168,13 @@ class Folded:
 
     def __init__(self, folder: TileFolder) -> None:
         self.folder = folder
+
+
+@pytest.mark.parametrize(
+    "body", [b"123 0", b"", b"[]", b"7", b"{}", b'{"stall":{}}', b'{"stall":null,"other":1}']
+)
+def test_a_sign_of_another_version_is_none(body: bytes) -> None:
+    """What cannot be read is taken for no sign, and a sign is read as it was written."""
+    assert TileSign.from_json(body) is None
+    sign = TileSign(1, 2, 3, Stall(EVENTS, 1, START, 60_000))
+    assert TileSign.from_json(sign.to_json()) == sign
