@@ -6,8 +6,11 @@ Whatever goes wrong, the old version stays, and the trouble is said once.
 
 import itertools
 import logging
+import math
 import threading
+import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 from contracts.errors import BundleError, FraudError
@@ -19,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.2
 LOOKS_PER_CHALLENGER = 25
+AGAIN_SECONDS = 10.0
+"""A download that failed is not tried again sooner."""
 HELD_VERSIONS = 4
 
 
@@ -57,23 +62,42 @@ class MlflowRegistry:
         """See `Registry`."""
         from models.registry import load_bundle
 
-        bundle = load_bundle(self._settings, version)
-        bundle.self_test()
-        return bundle
+        return load_bundle(self._settings, version)
 
     def snapshot_ranges(self, version: str) -> Mapping[int, int]:
         """Partition to the offset after the snapshot that a version was trained on."""
-        from models.registry import load_bundle
+        from models.registry import snapshot_ranges
 
-        return load_bundle(self._settings, version).snapshot_ranges
+        return snapshot_ranges(self._settings, version)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A version that could not be loaded, why, and when another try is worth it."""
+
+    version: str
+    error: FraudError
+    again_at: float
+
+    @classmethod
+    def of(cls, version: str, error: FraudError, now: float) -> "Failure":
+        """A version never changes, so one that was refused stays so; another trouble may pass."""
+        is_final = isinstance(error, BundleError)
+        return cls(version, error, math.inf if is_final else now + AGAIN_SECONDS)
 
 
 class ModelPool:
     """Loaded versions by name; `champion` is the newest one that is ready."""
 
     def __init__(
-        self, registry: Registry, feature_hash: str, *, notes: Notes | None = None
+        self,
+        registry: Registry,
+        feature_hash: str,
+        *,
+        notes: Notes | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._clock = clock
         self._notes = notes or MemoryNotes()
         self._registry = registry
         self._feature_hash = feature_hash
@@ -82,7 +106,7 @@ class ModelPool:
         self._champion: Model | None = None
         self._challenger: Model | None = None
         self._trouble: FraudError | None = None
-        self._broken = ""
+        self._failure: Failure | None = None
         self._told: Mapping[str, str | None] = {}
         self._refused = ""
         self._stop = threading.Event()
@@ -103,6 +127,9 @@ class ModelPool:
         Raises:
             RegistryError: it cannot be loaded.
         """
+        held = self._held.get(version)
+        if held is not None:  # decisions need not wait while the watch loads another
+            return held
         with self._loading:
             if version not in self._held:
                 self._hold(self._registry.load(version))
@@ -120,23 +147,33 @@ class ModelPool:
             del self._held[version]
 
     def refresh(self) -> None:
-        """Look at the alias once; load and take over what it names, or keep what is there.
-
-        A version that was refused is not fetched again: it never changes.
-        """
-        version = None
+        """Look at the alias once; load and take over what it names, or keep what is there."""
         try:
             version = self._registry.champion_version()
-            if version is None or version == self._version:
-                self._trouble, self._broken = None, ""
-            elif version != self._broken:
-                self._champion = self.get(version)
-                self._trouble, self._broken = None, ""
-                logger.info("champion is version %s", version)
         except FraudError as error:
-            self._broken = version or "" if isinstance(error, BundleError) else ""
             self._complain(error)
+        else:
+            self._follow(version)
         self._tell()
+
+    def _follow(self, version: str | None) -> None:
+        failed = self._failure
+        if version is None or version == self._version:
+            self._trouble = self._failure = None
+        elif failed is None or failed.version != version or self._clock() >= failed.again_at:
+            self._take_over(version)
+        else:
+            self._complain(failed.error)
+
+    def _take_over(self, version: str) -> None:
+        try:
+            self._champion = self.get(version)
+        except FraudError as error:
+            self._failure = Failure.of(version, error, self._clock())
+            self._complain(error)
+        else:
+            self._trouble = self._failure = None
+            logger.info("champion is version %s", version)
 
     def _tell(self, *, again: bool = False) -> None:
         """Note what decides, and what is wrong with the version that should; `again`: as before."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from contracts.errors import BundleError, FraudError, RegistryError, SettingsError
+from contracts.errors import BundleError, FraudError, RegistryError, SettingsError, StreamError
 from contracts.kafka import end_offsets, full_ranges
 from contracts.settings import Settings
 from features.serving import FeatureServer
@@ -22,6 +22,7 @@ T = TypeVar("T")
 
 FIRST_CHAMPION = "champion"
 WATCH_SECONDS = 0.5
+LONGEST_PAUSE_SECONDS = 10.0
 
 
 class SnapshotRegistry(Protocol):
@@ -42,6 +43,7 @@ def resolve_start(settings: Settings, starting: str, stop: threading.Event) -> O
 
     Raises:
         SettingsError: `starting` is none of these, or names no partition of the topic.
+        StreamError: there is a champion, but it does not tell where its training data ended.
         BrokerError: Kafka is out of reach.
     """
     latest = end_offsets(full_ranges(settings.kafka, settings.kafka.topic))
@@ -68,25 +70,32 @@ def await_champion(settings: Settings, stop: threading.Event) -> None:
 
 
 def snapshot_ends(registry: SnapshotRegistry, stop: threading.Event) -> Offsets:
-    """The transaction offsets after the champion's training snapshot; empty without a champion."""
+    """The transaction offsets after the champion's training snapshot; empty without a champion.
+
+    Raises:
+        StreamError: the champion does not tell; what came since would be skipped by a guess.
+    """
+    version = patient(registry.champion_version, stop)
+    if version is None:
+        logger.warning("no champion yet: the stream begins at the end of the topic")
+        return {}
     try:
-        version = patient(registry.champion_version, stop)
-        if version is None:
-            logger.warning("no champion yet: the stream begins at the end of the topic")
-            return {}
         return patient(lambda: registry.snapshot_ranges(version), stop) or {}
     except BundleError as error:
-        logger.warning("the stream begins at the end of the topic: %s", error)
-        return {}
+        raise StreamError(
+            f"nobody can tell which transactions champion {version} has not seen: {error.said}",
+            remedy="Promote another version, or skip what is in the topic: `--starting latest` "
+            "(STREAM_STARTING=latest)",
+        ) from error
 
 
 def patient(ask: Callable[[], T], stop: threading.Event) -> T | None:
-    """What a registry answers, asked until it does; None once `stop` is set.
+    """What a registry answers, asked until it does, less and less often; None once `stop` is set.
 
     Raises:
         BundleError: it answers, and what it has cannot be used.
     """
-    trouble = ""
+    trouble, pause = "", WATCH_SECONDS
     while not stop.is_set():
         try:
             return ask()
@@ -96,7 +105,8 @@ def patient(ask: Callable[[], T], stop: threading.Event) -> T | None:
             if str(error) != trouble:
                 logger.warning("waiting for the registry: %s", error)
             trouble = str(error)
-        stop.wait(WATCH_SECONDS)
+        stop.wait(pause)
+        pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
     return None
 
 

@@ -6,7 +6,8 @@ predictor.json, model.*    the fitted model in its own format
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts.errors import BundleError
+from contracts.errors import BundleError, FraudError, RegistryError
 from models.calibration import Calibrator, calibrator_from
 from models.policy import Decided, Policy, policy_from
 from models.predictors import Predictor, load_predictor
@@ -137,26 +138,55 @@ def open_bundle(folder: Path, version: str, *, feature_hash: str | None = None) 
 
     Raises:
         BundleError: a file or field is missing, made for other features, or fails its own test.
+        RegistryError: see `blamed`.
     """
-    tree, golden = _json(folder / BUNDLE_FILE), _json(folder / GOLDEN_FILE)
-    _refuse_incomplete(tree, golden, version)
-    if feature_hash is not None and tree["feature_hash"] != feature_hash:
-        raise BundleError(
-            f"model version {version} was made for feature set {tree['feature_hash']}",
-            value=feature_hash,
-            remedy="Run the code of that feature set, or train a model for this one",
-        )
-    try:
+    with blamed(version):
+        tree, golden = _json(folder / BUNDLE_FILE), _json(folder / GOLDEN_FILE)
+        _refuse_incomplete(tree, golden, version)
+        _refuse_other_features(tree["feature_hash"], feature_hash, version)
         bundle = _assembled(folder, version, tree, golden)
         bundle.self_test()
-    except BundleError:
+        return bundle
+
+
+def read_ranges(folder: Path, version: str) -> dict[int, int]:
+    """Partition to the offset after the training snapshot, whether or not the model can be used.
+
+    Raises:
+        BundleError: the bundle does not tell.
+        RegistryError: see `blamed`.
+    """
+    with blamed(version):
+        ranges = _ranges(_json(folder / BUNDLE_FILE))
+    if not ranges:
+        raise BundleError(f"model version {version} does not name its snapshot", remedy=_REPLACE)
+    return ranges
+
+
+_REPLACE = "Promote another version, or train again"
+
+
+@contextmanager
+def blamed(version: str) -> Iterator[None]:
+    """Tell a version that is damaged, and stays so, from trouble of this machine, which may pass.
+
+    Raises:
+        BundleError: the version's files are not what the training wrote.
+        RegistryError: this machine lacks memory, open files or a library.
+    """
+    try:
+        yield
+    except FraudError:
         raise
     except Exception as error:  # whatever a library says of a file that it did not write so
-        raise BundleError(
-            f"model version {version} is damaged: {type(error).__name__}: {_first_line(error)}",
-            remedy="Promote another version, or train again",
-        ) from error
-    return bundle
+        said = f"{type(error).__name__}: {_first_line(error)}"
+        is_ours = isinstance(error, MemoryError | ImportError | OSError)
+        if is_ours and not isinstance(error, FileNotFoundError):
+            raise RegistryError(
+                f"model version {version} cannot be opened on this machine: {said}",
+                remedy="Look at its memory, disk, open files and installed libraries",
+            ) from error
+        raise BundleError(f"model version {version} is damaged: {said}", remedy=_REPLACE) from error
 
 
 def _assembled(folder: Path, version: str, tree: dict[str, Any], golden: dict[str, Any]) -> Bundle:
@@ -164,7 +194,7 @@ def _assembled(folder: Path, version: str, tree: dict[str, Any], golden: dict[st
         version=version,
         feature_hash=tree["feature_hash"],
         feature_names=tuple(tree["feature_names"]),
-        snapshot_ranges={int(p): int(end) for p, end in tree["snapshot_ranges"].items()},
+        snapshot_ranges=_ranges(tree),
         policy=policy_from(tree["policy"]),
         calibrator=calibrator_from(tree["calibrator"]),
         predictor=load_predictor(folder),
@@ -173,18 +203,28 @@ def _assembled(folder: Path, version: str, tree: dict[str, Any], golden: dict[st
     )
 
 
+def _ranges(tree: Mapping[str, Any]) -> dict[int, int]:
+    return {int(p): int(end) for p, end in tree["snapshot_ranges"].items()}
+
+
 def _first_line(error: Exception) -> str:
     return next(iter(str(error).splitlines()), "")
 
 
 def _json(path: Path) -> dict[str, Any]:
-    try:
-        tree: dict[str, Any] = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise BundleError(
-            f"the bundle's {path.name} cannot be read: {error}", remedy="Train again"
-        ) from error
+    tree = json.loads(path.read_text())
+    if not isinstance(tree, dict):
+        raise BundleError(f"the bundle's {path.name} is no JSON object", remedy=_REPLACE)
     return tree
+
+
+def _refuse_other_features(made_for: str, given: str | None, version: str) -> None:
+    if given is not None and made_for != given:
+        raise BundleError(
+            f"model version {version} was made for feature set {made_for}",
+            value=given,
+            remedy="Run the code of that feature set, or train a model for this one",
+        )
 
 
 def _refuse_incomplete(tree: dict[str, Any], golden: dict[str, Any], version: str) -> None:

@@ -138,12 +138,9 @@ def load_predictor(folder: Path) -> Predictor:
     """The model that `save` wrote into a folder.
 
     Raises:
-        BundleError: the files are missing, or of a family that this code does not know.
+        BundleError: they are of a family that this code does not know.
     """
-    try:
-        header = json.loads((folder / PREDICTOR_FILE).read_text())
-    except (OSError, ValueError) as error:
-        raise BundleError(f"the model's header cannot be read: {error}") from error
+    header = json.loads((folder / PREDICTOR_FILE).read_text())
     prepare = None if header["prepare"] is None else preprocess_from(header["prepare"])
     if header["family"] == "xgboost":
         return XgboostPredictor.load(folder, prepare)

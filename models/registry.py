@@ -2,7 +2,8 @@
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -87,17 +88,38 @@ def load_bundle(
     """Download, read and test a model version; for the platform's features unless told otherwise.
 
     Raises:
-        RegistryError: the registry does not answer, or has no such version.
-        BundleError: the version is incomplete, or was made for other features than this code's.
+        RegistryError: the registry does not answer, or this machine cannot open anything now.
+        BundleError: there is no such version, it is damaged, or made for other features.
     """
     from models.bundle import open_bundle  # the model libraries: seconds that few callers need
 
     version = resolve(settings, version_or_alias)
     expected = feature_hash or _platform_hash()
-    tracking_client(settings.mlflow)
-    with tempfile.TemporaryDirectory(prefix="fraud-bundle-") as scratch:
-        folder = fetch_version(settings.mlflow.model_name, version, Path(scratch))
+    with _fetched(settings, version) as folder:
         return open_bundle(folder, version, feature_hash=expected)
+
+
+def snapshot_ranges(settings: Settings, version: str) -> Mapping[int, int]:
+    """Partition to the offset after a version's training snapshot, though the model be unusable.
+
+    Raises:
+        RegistryError: the registry does not answer, or this machine cannot open anything now.
+        BundleError: there is no such version, or it does not tell.
+    """
+    from models.bundle import read_ranges
+
+    with _fetched(settings, version) as folder:
+        return read_ranges(folder, version)
+
+
+@contextmanager
+def _fetched(settings: Settings, version: str) -> Iterator[Path]:
+    """A version's bundle in a folder that goes away with the block."""
+    from models.bundle import blamed
+
+    tracking_client(settings.mlflow)
+    with blamed(version), tempfile.TemporaryDirectory(prefix="fraud-bundle-") as scratch:
+        yield fetch_version(settings.mlflow.model_name, version, Path(scratch))
 
 
 def _platform_hash() -> str:
@@ -110,20 +132,27 @@ def fetch_version(name: str, version: str, target: Path) -> Path:
     """Download a version's files; the folder that holds the bundle.
 
     Raises:
-        RegistryError: there is no such version, or its files are out of reach.
-        BundleError: it has no signature.
+        RegistryError: its files are out of reach now.
+        BundleError: there is no such version, or it has no signature.
     """
     from mlflow.artifacts import download_artifacts
-    from mlflow.exceptions import MlflowException
 
     try:
         where = download_artifacts(f"models:/{name}/{version}", dst_path=str(target))
-    except (MlflowException, OSError) as error:
-        raise RegistryError(
+    except Exception as error:  # its client lets through what many libraries raise
+        failure = BundleError if is_absence(error) else RegistryError
+        raise failure(
             f"model version {version} cannot be fetched: {error}", remedy="Run `fraud models list`"
         ) from error
     refuse_unsigned(Path(where), version)
     return next((p.parent for p in Path(where).rglob("bundle.json")), Path(where))
+
+
+def is_absence(error: Exception) -> bool:
+    """Whether the registry, or its file store, answered that there is no such thing."""
+    if getattr(error, "error_code", None) == "RESOURCE_DOES_NOT_EXIST":
+        return True
+    return getattr(getattr(error, "response", None), "status_code", None) == 404
 
 
 def refuse_unsigned(folder: Path, version: str) -> None:
@@ -134,11 +163,13 @@ def refuse_unsigned(folder: Path, version: str) -> None:
     """
     import yaml
 
-    described = folder / "MLmodel"
-    tree = yaml.safe_load(described.read_text()) if described.is_file() else {}
-    if not tree.get("signature"):
+    try:
+        tree = yaml.safe_load((folder / "MLmodel").read_text())
+    except (FileNotFoundError, ValueError, yaml.YAMLError):
+        tree = None
+    if not isinstance(tree, dict) or not tree.get("signature"):
         raise BundleError(
-            f"model version {version} has no signature",
+            f"model version {version} has no signature that can be read",
             remedy="Register only what the training pipeline made",
         )
 

@@ -105,13 +105,27 @@ def test_a_corrupt_bundle_is_named_with_what_decides_instead() -> None:
 
 
 def test_a_corrupt_bundle_is_fetched_once_until_the_alias_moves() -> None:
-    """A version never changes: it is not downloaded twice a second."""
+    """A version never changes: it is not downloaded at every look."""
     registry = LoadFails("2")
     pool = ModelPool(registry, FEATURE_SET.hash)
     for champion in ("2", "2", "2", "3", "2"):
         registry.champion = champion
         pool.refresh()
     assert registry.tries == 3
+
+
+def test_a_corrupt_bundle_stays_known_while_the_registry_is_away() -> None:
+    """After the registry's return it is not fetched again, and its own trouble is said again."""
+    registry = LoadFails("2", {"1": FakeModel("1")})
+    notes = MemoryNotes()
+    pool = ModelPool(registry, FEATURE_SET.hash, notes=notes)
+    for failure in (None, AWAY, None):
+        registry.failure = failure
+        pool.refresh()
+    assert registry.tries == 1
+    found = model_condition("stream", "2", notes.read()[MODEL])
+    assert found is not None
+    assert "golden rows score differently" in found.text
 
 
 def test_a_champion_that_decides_is_nothing_to_attend_to() -> None:
@@ -138,9 +152,11 @@ class Impatient(threading.Event):
     def __init__(self, waits: int) -> None:
         super().__init__()
         self.left = waits
+        self.pauses: list[float | None] = []
 
     def wait(self, timeout: float | None = None) -> bool:
         """No time passes."""
+        self.pauses.append(timeout)
         self.left -= 1
         if self.left == 0:
             self.set()
@@ -157,7 +173,7 @@ def test_a_first_start_waits_for_a_registry_that_does_not_answer() -> None:
 
 
 class Snapshots:
-    """A registry whose champion's bundle is damaged."""
+    """A registry whose champion's bundle is damaged beyond reading."""
 
     def champion_version(self) -> str:
         """There is one."""
@@ -168,9 +184,17 @@ class Snapshots:
         raise BundleError("damaged")
 
 
-def test_a_first_start_with_a_corrupt_champion_begins_at_the_topics_end() -> None:
-    """Its data's end cannot be known, and waiting would not mend it."""
-    assert snapshot_ends(Snapshots(), threading.Event()) == {}
+def test_a_first_start_that_cannot_know_where_to_begin_is_refused() -> None:
+    """Waiting would not mend it, and beginning at the topic's end is for a person to choose."""
+    with pytest.raises(StreamError, match=r"champion 2 .* damaged.*--starting latest"):
+        snapshot_ends(Snapshots(), threading.Event())
+
+
+def test_a_registry_is_asked_less_and_less_often() -> None:
+    """A download that fails is not repeated twice a second; ten seconds is the longest pause."""
+    stop = Impatient(8)
+    patient(answering([AWAY] * 9), stop)
+    assert stop.pauses == [0.5, 1.0, 2.0, 4.0, 8.0, 10.0, 10.0, 10.0]
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """Champions: taken over when ready, kept when anything is wrong; one version per micro-batch."""
 
+import threading
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 import pytest
@@ -57,7 +59,7 @@ def test_a_challenger_scores_in_shadow_unless_it_is_the_champion() -> None:
 
 
 def test_a_challenger_that_cannot_be_used_is_left_out_and_not_tried_again() -> None:
-    """The champion goes on; a broken bundle is not downloaded twice a second."""
+    """The champion goes on; a broken bundle is not downloaded at every look."""
     registry = registry_of("1", champion="1")
     registry.models["2"] = FakeModel("2", feature_hash="another")
     registry.challenger = "2"
@@ -105,6 +107,58 @@ def test_a_champion_that_cannot_be_loaded_leaves_the_old_one(failure: Exception)
     pool.refresh()
     assert pool.champion is not None
     assert pool.champion.version == "1"
+
+
+class CountsTries(FakeRegistry):
+    """Downloads fail for a reason that may pass."""
+
+    tries = 0
+
+    def load(self, version: str) -> FakeModel:
+        """Count, and fail."""
+        self.tries += 1
+        raise RegistryError("model version 1 cannot be fetched")
+
+
+def test_a_failed_download_is_tried_again_after_a_while() -> None:
+    """Not at every look, and not never; a version that the alias names instead is tried at once."""
+    registry, now = CountsTries("1"), 0.0
+    pool = ModelPool(registry, FEATURE_SET.hash, clock=lambda: now)
+    for at, champion, tries in ((0.0, "1", 1), (9.9, "1", 1), (10.0, "1", 2), (10.2, "2", 3)):
+        now, registry.champion = at, champion
+        pool.refresh()
+        assert registry.tries == tries
+
+
+class SlowRegistry(FakeRegistry):
+    """Loads version 2 only once the test says so."""
+
+    def __init__(self) -> None:
+        super().__init__("1", {name: FakeModel(name) for name in "12"})
+        self.is_asked, self.may_answer = threading.Event(), threading.Event()
+
+    def load(self, version: str) -> FakeModel:
+        """Wait, for version 2."""
+        if version == "2":
+            self.is_asked.set()
+            assert self.may_answer.wait(10)
+        return FakeRegistry.load(self, version)
+
+
+def test_decisions_do_not_wait_while_another_version_is_loaded() -> None:
+    """A version that is held can be had during a download."""
+    registry = SlowRegistry()
+    pool = pool_of(registry)
+    pool.refresh()
+    with ThreadPoolExecutor(2) as threads:
+        loading = threads.submit(pool.get, "2")
+        assert registry.is_asked.wait(10)
+        held = threads.submit(pool.get, "1")
+        try:
+            assert held.result(5).version == "1"
+        finally:
+            registry.may_answer.set()
+    assert loading.result().version == "2"
 
 
 def test_a_model_for_other_features_is_refused() -> None:

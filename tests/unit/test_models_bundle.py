@@ -6,14 +6,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, TEMPORARILY_UNAVAILABLE
 from models_world import make_table, policy_settings, settings_with
+from requests import HTTPError, Response
 
-from contracts.errors import BundleError
+from contracts.errors import BundleError, RegistryError
 from models.arms import make_arm
-from models.bundle import _REQUIRED, BUNDLE_FILE, GOLDEN_FILE, open_bundle, save_bundle
+from models.bundle import (
+    _REQUIRED,
+    BUNDLE_FILE,
+    GOLDEN_FILE,
+    blamed,
+    open_bundle,
+    read_ranges,
+    save_bundle,
+)
 from models.fit import fit_arm
 from models.folds import Fold
-from models.registry import refuse_unsigned
+from models.registry import is_absence, refuse_unsigned
 from models.selection import bundle_details, fit_decider, golden_values
 from models.trainers import Sample
 
@@ -83,7 +94,7 @@ def test_a_model_that_scores_differently_is_refused(folder: Path) -> None:
         open_bundle(folder, "3")
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b"\x00" * 100, b'{"family": "xgboost"}'])
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"\x00" * 100, b'{"family": "xgboost"}'])
 @pytest.mark.parametrize("name", ["predictor.json", BUNDLE_FILE, GOLDEN_FILE])
 def test_whatever_is_damaged_is_the_projects_own_error(
     folder: Path, name: str, damage: bytes
@@ -102,16 +113,76 @@ def test_a_damaged_model_file_is_the_projects_own_error(folder: Path) -> None:
         open_bundle(folder, "3")
 
 
+@pytest.mark.parametrize(
+    "trouble", [MemoryError(), ImportError("no xgboost"), OSError(24, "files")]
+)
+def test_trouble_of_this_machine_is_not_the_bundles(trouble: Exception) -> None:
+    """It may pass, so the version is not called damaged, and is tried again."""
+    with (
+        pytest.raises(RegistryError, match="cannot be opened on this machine") as caught,
+        blamed("3"),
+    ):
+        raise trouble
+    assert not isinstance(caught.value, BundleError)
+
+
+def test_a_file_that_is_not_there_is_the_bundles_trouble(folder: Path) -> None:
+    """Every version has all its files, or stays unusable."""
+    (folder / "predictor.json").unlink()
+    with pytest.raises(BundleError, match="damaged"):
+        open_bundle(folder, "3")
+
+
+def test_a_damaged_model_still_tells_where_its_training_ended(folder: Path) -> None:
+    """A stream that begins under it skips nothing."""
+    (folder / "predictor.json").write_bytes(b"")
+    assert read_ranges(folder, "3") == {0: len(TABLE.rows)}
+
+
+@pytest.mark.parametrize("ranges", [None, {}, [], {"0": "end"}])
+def test_a_snapshot_that_is_not_named_is_refused(folder: Path, ranges: object) -> None:
+    """Nothing is made up for it."""
+    change(folder / BUNDLE_FILE, snapshot_ranges=ranges)
+    with pytest.raises(BundleError, match="version 3"):
+        read_ranges(folder, "3")
+
+
 def test_other_features_are_refused(folder: Path) -> None:
     """The hash of the features that will be given must be the model's."""
     with pytest.raises(BundleError, match="feature set"):
         open_bundle(folder, "3", feature_hash="another")
 
 
-@pytest.mark.parametrize("text", [None, "flavors: {}\n", "signature: null\n"])
+@pytest.mark.parametrize(
+    "text", [None, "", "flavors: {}\n", "signature: null\n", "a: [", "- 1\n", "cut sho"]
+)
 def test_a_version_without_signature_is_refused(tmp_path: Path, text: str | None) -> None:
     """MLflow's description must be there and say what goes in and comes out."""
     if text is not None:
         (tmp_path / "MLmodel").write_text(text)
     with pytest.raises(BundleError, match="signature"):
         refuse_unsigned(tmp_path, "3")
+
+
+def answered(status: int) -> HTTPError:
+    """What the file store's client raises."""
+    response = Response()
+    response.status_code = status
+    return HTTPError("refused", response=response)
+
+
+@pytest.mark.parametrize(
+    ("error", "is_final"),
+    [
+        (MlflowException("gone", error_code=RESOURCE_DOES_NOT_EXIST), True),
+        (answered(404), True),
+        (MlflowException("busy", error_code=TEMPORARILY_UNAVAILABLE), False),
+        (answered(503), False),
+        (OSError("connection reset"), False),
+    ],
+)
+def test_a_version_that_is_gone_is_told_from_a_registry_that_is_away(
+    error: Exception, is_final: bool
+) -> None:
+    """Waiting mends the second alone."""
+    assert is_absence(error) is is_final
