@@ -67,19 +67,30 @@ class Client(Protocol):
 
 @dataclass(slots=True)
 class Positions:
-    """By partition: offsets below `committed` are done for good, below `answered` decided."""
+    """By partition: offsets below `committed` are done for good, below `answered` decided.
+
+    `begun` are partitions of which Kafka does not know yet where the group began.
+    """
 
     committed: dict[int, int] = field(default_factory=dict)
     answered: dict[int, int] = field(default_factory=dict)
+    begun: set[int] = field(default_factory=set)
 
     def pending(self) -> dict[int, int]:
-        """Offsets to commit."""
-        return {p: o for p, o in self.answered.items() if self.committed.get(p) != o}
+        """Offsets to commit, beginnings among them: a partition may stay without a record."""
+        offsets = {p: self.committed[p] for p in self.begun} | self.answered
+        return {p: o for p, o in offsets.items() if p in self.begun or self.committed.get(p) != o}
+
+    def settled(self, offsets: Mapping[int, int]) -> None:
+        """Kafka knows these."""
+        self.committed.update(offsets)
+        self.begun -= offsets.keys()
 
     def forget(self, partition: int) -> None:
         """Another process owns the partition now."""
         self.committed.pop(partition, None)
         self.answered.pop(partition, None)
+        self.begun.discard(partition)
 
 
 class DirectConsumer:
@@ -153,7 +164,7 @@ class DirectConsumer:
         self._scorer.mark(self._positions.committed)
         self._outbox.settle(pending)
         if self._outbox.is_atomic:
-            self._positions.committed.update(pending)
+            self._positions.settled(pending)
 
     def _polled(self) -> list[Any]:
         first = self._client.poll(POLL_SECONDS)
@@ -176,9 +187,10 @@ class DirectConsumer:
     def _commit(self) -> None:
         pending = self._positions.pending()
         self._committed_at = self._clock()
-        if not pending or self._outbox.is_atomic:  # whose rounds have settled
+        if not pending:
             return
-        self._settle()
+        if not self._outbox.is_atomic:  # whose rounds have settled: only beginnings are left
+            self._settle()
         offsets = [TopicPartition(self._topic, p, offset) for p, offset in pending.items()]
         try:
             self._client.commit(offsets=offsets, asynchronous=False)
@@ -186,7 +198,7 @@ class DirectConsumer:
             self._put_off(error)
             return
         self._refused_at = None
-        self._positions.committed.update(pending)
+        self._positions.settled(pending)
 
     def _put_off(self, error: KafkaException) -> None:
         """A refused commit is tried again with the next one: what it was for has been delivered.
@@ -208,6 +220,7 @@ class DirectConsumer:
         for place in committed:
             if place.offset == OFFSET_INVALID:
                 place.offset = self._starting.get(place.partition, 0)
+                self._positions.begun.add(place.partition)
             self._positions.committed[place.partition] = place.offset
         logger.info("assigned: %s", {p.partition: p.offset for p in committed})
         client.incremental_assign(committed)

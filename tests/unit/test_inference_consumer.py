@@ -284,6 +284,19 @@ def test_a_new_group_begins_where_it_is_told_and_an_old_one_where_it_was() -> No
     assert [(p.partition, p.offset) for p in rig.client.assigned] == [(0, 7), (1, 55)]
 
 
+@pytest.mark.parametrize("is_transactional", [False, True])
+def test_where_a_group_begins_is_committed_though_no_record_comes(is_transactional: bool) -> None:
+    """A restart then needs nobody to say where; what the group had committed stays as it was."""
+    rig = Rig(is_assigned=False, is_transactional=is_transactional)
+    rig.client.held = {1: 55}
+    places = [TopicPartition("transactions", 0), TopicPartition("transactions", 1)]
+    rig.consumer._assigned(rig.client, places)
+    for _ in range(2):
+        rig.now += COMMIT_SECONDS
+        rig.consumer.step()
+    assert [line for line in rig.journal if line.startswith("commit")] == ["commit 0:7"]
+
+
 def test_partitions_are_given_up_only_after_a_commit() -> None:
     """A rebalance commits what was delivered first, so the next owner repeats nothing."""
     rig = Rig()
