@@ -1,16 +1,10 @@
 """Notices a frontier that does not come on while readers need it to."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 
-from features import layout
-from features.tile_fold import EVENTS, LABELS, Partition, TileFolder
-
-STALL_SECONDS = 10.0
-"""As long as a scorer waits by default before the rules decide."""
-BUSY_RECORDS = 5_000
-"""Who folds so many at a time is catching up: that is no stall."""
+from features.tile_fold import EVENTS, LABELS, Partition, TileFolder, needed_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,36 +18,45 @@ class Stall:
 
 
 class FrontierWatch:
-    """Looks at a folder now and then; the clock is in seconds."""
+    """Looks at a folder now and then; `ends` are the partitions' as far as they are known.
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    A frontier stalls that stays behind for `wait_seconds`, as long as scorers wait for it, while
+    the partition that holds it is read as far as it went at the look before: there is nothing to
+    catch up with. Whether the others are busy, or the frontier moves, too late, is all one.
+    """
+
+    def __init__(
+        self,
+        ends: Callable[[], Mapping[Partition, int]],
+        wait_seconds: float,
+        clock: Callable[[], float],
+    ) -> None:
+        self._read_ends = ends
+        self._wait_seconds = wait_seconds
         self._clock = clock
-        self._stood: dict[str, tuple[int, float]] = {}
+        self._ends: Mapping[Partition, int] = {}
+        self._since: dict[str, float] = {}
 
-    def look(self, folder: TileFolder, folded: int) -> Stall | None:
-        """What has stood still for `STALL_SECONDS`; `folded` records came since the last look."""
-        if folded > BUSY_RECORDS:
-            self._stood.clear()
+    def look(self, folder: TileFolder) -> Stall | None:
+        """What stalls now."""
         stalls = [self._stall(folder, kind) for kind in (EVENTS, LABELS)]
+        self._ends = self._read_ends()
         return next(filter(None, stalls), None)
 
     def _stall(self, folder: TileFolder, kind: str) -> Stall | None:
-        reached, now = folder.frontier(kind), self._clock()
-        at, since = self._stood.get(kind, (-1, now))
+        reached = folder.frontier(kind)
         behind_ms = needed_ms(kind, folder.newest()) - reached
-        if at != reached or behind_ms <= 0:
-            since = now
-        self._stood[kind] = (reached, since)
-        if now - since < STALL_SECONDS:
+        if behind_ms <= 0 or not self._is_read(folder, holder := slowest(folder, kind)):
+            self._since.pop(kind, None)
             return None
-        return Stall(kind, slowest(folder, kind)[1], reached, behind_ms)
+        now = self._clock()
+        if now - self._since.setdefault(kind, now) < self._wait_seconds:
+            return None
+        return Stall(kind, holder[1], reached, behind_ms)
 
-
-def needed_ms(kind: str, newest_ms: int) -> int:
-    """How far the frontier must be for a transaction with this clock to be decided."""
-    if kind == EVENTS:
-        return (newest_ms - layout.TILE_DELAY) // layout.MINUTE * layout.MINUTE
-    return (newest_ms - layout.LABEL_DELAY) // layout.DAY * layout.DAY
+    def _is_read(self, folder: TileFolder, partition: Partition) -> bool:
+        end = self._ends.get(partition)
+        return end is not None and folder.places[partition].offset >= end
 
 
 def slowest(folder: TileFolder, kind: str) -> Partition:

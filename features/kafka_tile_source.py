@@ -95,6 +95,16 @@ class KafkaTileSource:
         }
         return {partition: end_of(self._consumer, place) for partition, place in places.items()}
 
+    def known_ends(self) -> dict[Partition, int]:
+        """The ends that came with what was read last; nobody is asked."""
+        found = {}
+        for kind, number in self.partitions():
+            place = TopicPartition(self._topics[kind], number)
+            _, end = self._consumer.get_watermark_offsets(place, cached=True)
+            if end >= 0:
+                found[kind, number] = end
+        return found
+
     def close(self) -> None:
         """Leave the broker."""
         self._consumer.close()

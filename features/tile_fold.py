@@ -158,6 +158,13 @@ def _kind(section: int) -> str:
     return LABELS if section == layout.S_LABEL else EVENTS
 
 
+def needed_ms(kind: str, clock: int) -> int:
+    """How far the frontier of EVENTS or LABELS must be for a reader with this clock."""
+    if kind == EVENTS:
+        return (clock - layout.TILE_DELAY) // layout.MINUTE * layout.MINUTE
+    return (clock - layout.LABEL_DELAY) // layout.DAY * layout.DAY
+
+
 def everything(partitions: Iterable[Partition]) -> TileFolder:
     """A folder that starts from nothing."""
     return TileFolder({partition: Place() for partition in partitions}, {EVENTS: 0, LABELS: 0})

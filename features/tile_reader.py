@@ -15,6 +15,7 @@ from features.definition import FEATURE_SET, FeatureSet
 from features.shared_plan import SharedPlan
 from features.shared_replay import grouped
 from features.store import UNKNOWN
+from features.tile_fold import EVENTS, LABELS, needed_ms
 from features.tile_kernel import end_tile
 from features.tile_packing import serve_entities
 from features.tile_store import Blobs, TileManifest, TileStore
@@ -215,8 +216,7 @@ class TileReader:
 
 def is_complete(manifest: TileManifest, clock: int) -> bool:
     """Whether every tile that a reader with this clock may see has been written."""
-    events_end = (clock - layout.TILE_DELAY) // layout.MINUTE * layout.MINUTE
-    labels_end = (clock - layout.LABEL_DELAY) // layout.DAY * layout.DAY
+    events_end, labels_end = needed_ms(EVENTS, clock), needed_ms(LABELS, clock)
     return manifest.transactions_ms >= events_end and manifest.labels_ms >= labels_end
 
 

@@ -16,7 +16,7 @@ from features.kafka_tile_source import KafkaTileSource
 from features.redis_tile_store import RedisTileStore
 from features.serving import make_tile_store
 from features.tile_metrics import TileCollector
-from features.tile_service import TileService
+from features.tile_service import BACKLOG_RECORDS, TileService
 from features.tile_store import TileManifest, TileStore
 from features.tile_writer import Keeping
 
@@ -27,8 +27,7 @@ LIFE_EXPIRES_SECONDS = 10
 REST_SECONDS = 0.5
 PACE_SECONDS = 0.06
 """A step costs milliseconds however few its records are; without a backlog, so many a second."""
-BACKLOG_RECORDS = 5_000
-STALL_SECONDS = 30.0
+SILENT_SECONDS = 30.0
 REBUILD_SECONDS = 3600.0
 
 Progress = Callable[[int], None]
@@ -47,7 +46,8 @@ def run_tiles(settings: Settings, stop: threading.Event, metrics_port: int | Non
         life = TileLife(store, alive_key(settings.kafka.topic))
         if metrics_port is not None:
             page.enter_context(served_page(metrics_port, TileCollector(service, lambda: life.sign)))
-        fold_until(stop, service, life.show)
+        watch = FrontierWatch(source.known_ends, settings.tiles.wait_seconds, time.monotonic)
+        fold_until(stop, service, watch, life.show)
 
 
 class TileLife:
@@ -65,12 +65,13 @@ class TileLife:
 
 
 def fold_until(
-    stop: threading.Event, service: TileService, show_life: Callable[[TileSign], None]
+    stop: threading.Event,
+    service: TileService,
+    watch: FrontierWatch,
+    show_life: Callable[[TileSign], None],
 ) -> None:
     """Fold until `stop` is set, from the store's state again after each failure of a server."""
     next_sign = 0.0
-    folded = 0
-    watch = FrontierWatch(time.monotonic)
     is_started = False
     while not stop.is_set():
         try:
@@ -79,11 +80,10 @@ def fold_until(
                 is_started = True
             began = time.monotonic()
             count = service.step()
-            folded += count
             if time.monotonic() >= next_sign:
-                show_life(told(service, watch.look(service.folder, folded)))
-                folded, next_sign = 0, time.monotonic() + LIFE_SECONDS
-            if count < BACKLOG_RECORDS:
+                show_life(told(service, watch.look(service.folder)))
+                next_sign = time.monotonic() + LIFE_SECONDS
+            if count <= BACKLOG_RECORDS:
                 stop.wait(max(0.0, PACE_SECONDS - (time.monotonic() - began)))
         except (StoreError, BrokerError) as error:
             logger.warning("waiting for a server: %s", error)
@@ -140,9 +140,9 @@ def fold_to_end(
         count = service.step()
         progress(count)
         heard_at = time.monotonic() if count else heard_at
-        if time.monotonic() - heard_at > STALL_SECONDS:
+        if time.monotonic() - heard_at > SILENT_SECONDS:
             raise BrokerError(
-                f"Kafka gave no records for {STALL_SECONDS:.0f} s",
+                f"Kafka gave no records for {SILENT_SECONDS:.0f} s",
                 value=settings.kafka.topic,
                 remedy="Check the broker with `fraud status` and its log",
             )

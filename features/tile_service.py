@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 BUSY_SECONDS, IDLE_SECONDS = 1.0, 0.02
 """Between two writes: while there is a backlog, and when there is none."""
+BACKLOG_RECORDS = 5_000
+"""Who gets more at a time has a backlog."""
 WALL_SLACK_MS = 2_000
 """A live publisher's record may arrive this long after its timestamp."""
 
@@ -110,7 +112,8 @@ class TileService:
         for partition, end, until_ms in self._source.promises():
             self.folder.promise(partition, end, until_ms)
         self._report_broken(before)
-        if self._clock() - self._written_at >= (BUSY_SECONDS if count > 5_000 else IDLE_SECONDS):
+        pause = BUSY_SECONDS if count > BACKLOG_RECORDS else IDLE_SECONDS
+        if self._clock() - self._written_at >= pause:
             self.write()
         return count
 

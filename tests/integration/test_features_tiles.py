@@ -21,6 +21,7 @@ from contracts.settings import KafkaSettings, Settings
 from features.clocks import partition_clocks
 from features.definition import FEATURE_SET
 from features.engine import replay
+from features.kafka_tile_source import KafkaTileSource
 from features.recompute import WholeTopics
 from features.redis_tile_store import RedisTileStore
 from features.serving import store_prefix
@@ -154,3 +155,15 @@ def test_killed_between_any_two_writes_writes_the_same_tiles(topics: Topics) -> 
     redis.Redis.from_url(topics.redis_url).flushall()
     assert topics.worker(None) == 0
     topics.assert_parity()
+
+
+def test_the_ends_come_with_what_is_read(topics: Topics) -> None:
+    """Before anything was read none is known; after the last record all are, without asking."""
+    source = KafkaTileSource(topics.kafka)
+    places = dict.fromkeys(source.partitions(), 0)
+    source.seek(places)
+    assert source.known_ends() == {}
+    while places != source.ends():
+        places |= {arrived.partition: arrived.end for arrived in source.poll()}
+    assert source.known_ends() == places
+    source.close()

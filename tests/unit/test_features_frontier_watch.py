@@ -9,12 +9,13 @@ from features_events import DAY, HOUR, MINUTE, START_US
 
 from contracts.columns import EVENT_SCHEMA
 from contracts.metrics_page import served_page
-from features.frontier_watch import BUSY_RECORDS, STALL_SECONDS, FrontierWatch, Stall, TileSign
+from features.frontier_watch import FrontierWatch, Stall, TileSign
 from features.tile_fold import EVENTS, LABELS, Partition, Place, TileFolder
 from features.tile_metrics import TileCollector
 from features.tile_service import Arrived, TileService
 from features.tile_store import MemoryTileStore
 
+WAIT_SECONDS = 10.0
 START = START_US // 1000
 """Midnight, milliseconds."""
 
@@ -45,15 +46,23 @@ class Rig:
         places = {(EVENTS, 0): Place(), (EVENTS, 1): Place(), (LABELS, 0): Place()}
         self.folder = TileFolder(places, {EVENTS: 0, LABELS: 0})
         self.now = 0.0
-        self.watch = FrontierWatch(lambda: self.now)
+        self.unread: dict[Partition, int] = {}
+        self.watch = FrontierWatch(self.ends, WAIT_SECONDS, lambda: self.now)
         self.folder.promise((LABELS, 0), 0, START + DAY)
         for number in (0, 1):
             self.folder.events(number, records(number, 0.0), 1)
 
-    def later(self, seconds: float, folded: int = 1) -> Stall | None:
+        self.watch.look(self.folder)
+
+    def ends(self) -> dict[Partition, int]:
+        """What has been read, and what each partition holds beyond."""
+        places = self.folder.places
+        return {key: place.offset + self.unread.get(key, 0) for key, place in places.items()}
+
+    def later(self, seconds: float) -> Stall | None:
         """Look again after some seconds."""
         self.now += seconds
-        return self.watch.look(self.folder, folded)
+        return self.watch.look(self.folder)
 
 
 def test_a_partition_that_holds_the_others_back_is_named() -> None:
@@ -61,19 +70,32 @@ def test_a_partition_that_holds_the_others_back_is_named() -> None:
     rig = Rig()
     rig.folder.events(0, records(0, 10.5, first=1), 2)
     assert rig.later(0) is None
-    assert rig.later(STALL_SECONDS - 0.1) is None
+    assert rig.later(WAIT_SECONDS - 0.1) is None
     assert rig.later(0.1) == Stall(EVENTS, 1, START, 9 * MINUTE)
 
 
-def test_the_stall_is_over_when_the_frontier_moves() -> None:
+def test_the_stall_is_over_when_the_frontier_is_far_enough() -> None:
     """A promise for the idle partition ends it; so does a record."""
     rig = Rig()
     rig.folder.events(0, records(0, 10.5, first=1), 2)
     rig.later(0)
-    assert rig.later(STALL_SECONDS) is not None
-    rig.folder.promise((EVENTS, 1), 1, START + 5 * MINUTE)
-    assert rig.later(STALL_SECONDS) is None
-    assert rig.later(STALL_SECONDS) == Stall(EVENTS, 1, START + 5 * MINUTE, 4 * MINUTE)
+    assert rig.later(WAIT_SECONDS) is not None
+    rig.folder.promise((EVENTS, 1), 1, START + 9 * MINUTE)
+    assert rig.later(1) is None
+    rig.folder.events(0, records(0, 12.5, first=2), 3)
+    assert [rig.later(8) is None for _ in range(3)] == [True, True, False]
+
+
+def test_a_frontier_that_moves_but_is_always_late_stalls() -> None:
+    """Partition 1 is stamped five minutes before partition 0: every transaction of that waits."""
+    rig = Rig()
+    found = []
+    for turn in range(1, 14):
+        for number, minutes in ((0, turn + 6.0), (1, turn + 1.0)):
+            rig.folder.events(number, records(number, minutes, first=turn), turn + 1)
+        found.append(rig.later(1))
+    assert found[:10] == [None] * 10
+    assert [stall.partition for stall in found[10:] if stall] == [1, 1, 1]
 
 
 def test_a_quiet_topic_does_not_stall() -> None:
@@ -84,11 +106,26 @@ def test_a_quiet_topic_does_not_stall() -> None:
 
 
 def test_who_is_catching_up_does_not_stall() -> None:
-    """Partitions are read one after the other through a backlog."""
+    """While the partition that holds the frontier has records unread, they will move it."""
     rig = Rig()
+    rig.unread[EVENTS, 1] = 1
     rig.folder.events(0, records(0, 500, first=1), 2)
-    assert [rig.later(8, BUSY_RECORDS + 1) for _ in range(4)] == [None] * 4
-    assert [rig.later(8) is None for _ in range(2)] == [True, False]
+    assert [rig.later(8) for _ in range(4)] == [None] * 4
+    rig.unread.clear()
+    assert [rig.later(8) is None for _ in range(4)] == [True, True, True, False]
+
+
+def test_a_stall_is_seen_beside_busy_partitions() -> None:
+    """However much the others are given to read, and however far they have read it."""
+    rig = Rig()
+    rig.unread[EVENTS, 0] = 60_000
+    found = []
+    for turn in range(1, 13):
+        many = [turn + 3 + step / 6_000 for step in range(6_000)]
+        rig.folder.events(0, records(0, *many, first=turn * 6_000), (turn + 1) * 6_000)
+        found.append(rig.later(1))
+    assert found[:10] == [None] * 10
+    assert [stall.partition for stall in found[10:] if stall] == [1, 1]
 
 
 def test_labels_stall_at_the_days_end() -> None:
@@ -98,7 +135,7 @@ def test_labels_stall_at_the_days_end() -> None:
     for number in (0, 1):
         rig.folder.events(number, records(number, day + 59, day * 2 + 190, first=1), 3)
     rig.later(0)
-    assert rig.later(STALL_SECONDS) == Stall(LABELS, 0, START + DAY, DAY)
+    assert rig.later(WAIT_SECONDS) == Stall(LABELS, 0, START + DAY, DAY)
 
 
 class LateSource:

@@ -8,7 +8,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from contracts.errors import BrokerError, FraudError, StoreError, TilesError
 from contracts.frontiers import Promise, readable_promise
-from features.frontier_watch import TileSign
+from features.frontier_watch import FrontierWatch, TileSign
 from features.kafka_tile_source import end_of
 from features.tile_fold import Partition
 from features.tile_run import await_renewal, fold_until
@@ -53,7 +53,8 @@ def test_servers_that_are_away_are_waited_for() -> None:
     stop, store = threading.Event(), MemoryTileStore()
     source = FailingSource(stop, [BrokerError("restarting"), StoreError("away")])
     signs: list[TileSign] = []
-    fold_until(stop, TileService(store, source, clock=lambda: 0.0), signs.append)
+    watch = FrontierWatch(dict, 10.0, lambda: 0.0)
+    fold_until(stop, TileService(store, source, clock=lambda: 0.0), watch, signs.append)
     assert (source.seeks, signs) == (3, [TileSign(0, 0, 0)])
 
 
