@@ -78,3 +78,7 @@ class StreamError(FraudError):
 
 class TilesError(FraudError):
     """Tiles across cards are not complete up to a batch's clock, or no longer kept for it."""
+
+
+class ReplayError(FraudError):
+    """A process of a replay was ended from outside before its partition was done."""

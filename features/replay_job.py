@@ -11,17 +11,19 @@ A topic that has grown fills up its last table: the file that held its beginning
 import contextlib
 import queue
 import re
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import Manager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from contracts.errors import DataError
+from contracts.errors import DataError, ReplayError
 from contracts.kafka import OffsetRange
 from features.definition import FEATURE_SET
 from features.engine import FeatureMatrix
@@ -69,20 +71,47 @@ def replay_history(
         BrokerError: Kafka does not answer, or retention deleted part of a span.
         ObjectStoreError: a file of the snapshot is missing or damaged.
         DataError: the folder holds features of another definition.
+        ReplayError: a process was killed; the partitions that were not done are named.
     """
     refuse_foreign(folder)
     tiles, _ = refold(topics, 0)
-    with Manager() as manager, ProcessPoolExecutor(max_workers=workers) as pool:
+    # The manager ends first: who then still replays ends as it tells of its next table.
+    with ProcessPoolExecutor(max_workers=workers) as pool, Manager() as manager:
         told = manager.Queue()
         jobs = {
-            pool.submit(replay_partition, history, span, folder, tiles, told.put) for span in spans
+            span.partition: pool.submit(replay_partition, history, span, folder, tiles, told.put)
+            for span in spans
         }
-        while not all(job.done() for job in jobs) or not told.empty():
-            with contextlib.suppress(queue.Empty):
-                count = told.get(timeout=POLL_SECONDS)
-                if progress is not None:
-                    progress(count)
-        return sum(job.result() for job in jobs)
+        try:
+            return _awaited(jobs, told, progress or _ignore)
+        except (BrokenProcessPool, EOFError, ConnectionError) as error:
+            raise ReplayError(
+                "a process of the replay was killed, perhaps for want of memory; "
+                "these partitions are not done",
+                value=[number for number, job in jobs.items() if not _has_result(job)],
+                remedy="Run it again: it goes on where it stopped; fewer --workers need less",
+            ) from error
+        finally:
+            for job in jobs.values():
+                job.cancel()
+
+
+def _awaited(jobs: Mapping[int, Future[int]], told: Any, progress: Progress) -> int:
+    """The sum of all jobs' results; the first failure is raised at once."""
+    while True:
+        results = [job.result() for job in jobs.values() if job.done()]
+        if len(results) == len(jobs) and told.empty():
+            return sum(results)
+        with contextlib.suppress(queue.Empty):
+            progress(told.get(timeout=POLL_SECONDS))
+
+
+def _has_result(job: Future[int]) -> bool:
+    return job.done() and job.exception() is None
+
+
+def _ignore(count: int) -> None:
+    """Nobody wants to know."""
 
 
 def replay_partition(

@@ -1,5 +1,9 @@
 """`fraud replay`: the same numbers as one call, file by file, and it goes on where it stopped."""
 
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +15,12 @@ from feature_world import World, make_events
 from features_records import RecordHistory, record_of
 
 from contracts.columns import EVENT_SCHEMA
-from contracts.errors import DataError
+from contracts.errors import BrokerError, DataError, ReplayError
 from contracts.kafka import OffsetRange
 from features.definition import FEATURE_SET
 from features.engine import replay
 from features.history import BATCH_RECORDS
-from features.replay_job import refuse_foreign, replay_partition
+from features.replay_job import refuse_foreign, replay_history, replay_partition
 from features.tile_history import folded
 
 
@@ -96,3 +100,55 @@ def test_unreadable_records_alone_end_no_replay(events: pa.Table, tmp_path: Path
     tiles = folded(EVENT_SCHEMA.empty_table())
     assert replay_partition(RecordHistory(records), span, tmp_path, tiles) == 5
     assert len(list(tmp_path.iterdir())) == 2
+
+
+@dataclass(frozen=True)
+class Troubled:
+    """A source whose partition 1 meets with trouble, and whose partition 2 has no end."""
+
+    events: pa.Table
+    is_killed: bool
+
+    def transactions(self) -> Iterator[pa.Table]:
+        """Nothing for tiles."""
+        return iter(())
+
+    def labels(self) -> Iterator[pa.Table]:
+        """Nothing for tiles."""
+        return iter(())
+
+    def first_offset(self, partition: int) -> int:
+        """See `History`."""
+        return 0
+
+    def read(self, partition: int, start: int, end: int) -> Iterator[pa.Table]:
+        """See `History`."""
+        if partition == 0:
+            yield self.events
+            return
+        if partition == 1:
+            if self.is_killed:
+                os.kill(os.getpid(), signal.SIGKILL)
+            raise BrokerError("Kafka went away", value=partition)
+        while True:
+            yield self.events
+
+
+def replay_all(source: Troubled, folder: Path, workers: int) -> None:
+    """Replay partitions 0 to 8."""
+    spans = [OffsetRange("transactions", number, 0, 5) for number in range(9)]
+    replay_history(source, source, spans, folder, workers=workers)
+
+
+def test_the_first_failure_ends_the_job(events: pa.Table, tmp_path: Path) -> None:
+    """It is told while others have not ended; what has not begun never does."""
+    with pytest.raises(BrokerError, match="Kafka went away"):
+        replay_all(Troubled(events.slice(0, 5), is_killed=False), tmp_path, workers=2)
+    assert not list(tmp_path.glob("0008-*"))
+
+
+def test_a_killed_process_is_an_error_with_a_remedy(events: pa.Table, tmp_path: Path) -> None:
+    """The partitions that were not done are named, those that were are not."""
+    with pytest.raises(ReplayError, match="it goes on where it stopped") as failed:
+        replay_all(Troubled(events.slice(0, 5), is_killed=True), tmp_path, workers=1)
+    assert failed.value.value == list(range(1, 9))
