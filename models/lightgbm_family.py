@@ -9,6 +9,7 @@ import numpy as np
 from models.preprocess import Floats, Preprocess
 from models.tree_nodes import trees_of_lightgbm
 from models.tree_paths import joined
+from models.tree_shap import shap_tables
 
 if TYPE_CHECKING:
     import lightgbm
@@ -38,7 +39,9 @@ class LightgbmPredictor:
     def __init__(self, booster: "lightgbm.Booster", prepare: Preprocess | None) -> None:
         self._booster = booster
         self._prepare = prepare
-        paths = joined(trees_of_lightgbm(booster), 0.0, np.float64)
+        trees = trees_of_lightgbm(booster)
+        paths = joined(trees, 0.0, np.float64)
+        self._shap = shap_tables(trees, np.float64)
         self._paths = paths.agreeing(self._native_margin, booster.num_feature())
 
     def _native_margin(self, prepared: Floats) -> Floats:
@@ -55,10 +58,7 @@ class LightgbmPredictor:
 
     def exact_contributions(self, values: Floats) -> Floats:
         """TreeSHAP."""
-        found = self._booster.predict(
-            self._prepared(values), pred_contrib=True, num_threads=SCORING_THREADS
-        )
-        return np.asarray(found, dtype=np.float64)[:, :-1]
+        return self._shap.contributions(self._prepared(values))
 
     def _prepared(self, values: Floats) -> Floats:
         return values if self._prepare is None else self._prepare.apply(values)

@@ -14,6 +14,7 @@ from models.neural_family import NeuralPredictor
 from models.preprocess import Floats, Preprocess, preprocess_from
 from models.tree_nodes import trees_of_xgboost
 from models.tree_paths import joined
+from models.tree_shap import shap_tables
 
 if TYPE_CHECKING:
     import xgboost
@@ -51,6 +52,7 @@ class XgboostPredictor:
         self._prepare = prepare
         trees, base = trees_of_xgboost(booster)
         paths = joined(trees, base, np.float32)
+        self._shap = shap_tables(trees, np.float32)
         self._paths = paths.agreeing(self._native_margin, booster.num_features())
 
     def _native_margin(self, prepared: Floats) -> Floats:
@@ -69,11 +71,7 @@ class XgboostPredictor:
 
     def exact_contributions(self, values: Floats) -> Floats:
         """TreeSHAP."""
-        import xgboost
-
-        matrix = xgboost.DMatrix(self._prepared(values), nthread=SCORING_THREADS)
-        found = self._booster.predict(matrix, pred_contribs=True)
-        return np.asarray(found[:, :-1], dtype=np.float64)
+        return self._shap.contributions(self._prepared(values))
 
     def _prepared(self, values: Floats) -> Floats:
         return values if self._prepare is None else self._prepare.apply(values)

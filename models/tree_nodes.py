@@ -22,8 +22,8 @@ class Tree:
     """One tree: parallel arrays, children by position within the tree, the root first.
 
     `feature` is `LEAF` at a leaf. A row goes left where its value is below `threshold`, or missing
-    and `nan_left`. `mean` is each node's mean answer over what the learner saw, `leaf` the answer
-    at a leaf and 0 elsewhere.
+    and `nan_left`. `mean` is each node's mean answer over what the learner saw, `cover` how much of
+    that came to the node, `leaf` the answer at a leaf and 0 elsewhere.
     """
 
     feature: NDArray[np.int32]
@@ -32,6 +32,7 @@ class Tree:
     right: NDArray[np.int32]
     nan_left: NDArray[np.bool_]
     mean: Floats
+    cover: Floats
     leaf: Floats
 
     def depth(self) -> int:
@@ -78,6 +79,7 @@ def _xgboost_tree(tree: Mapping[str, Any]) -> Tree:
         right=right,
         nan_left=np.asarray(tree["default_left"]) != 0,
         mean=_means(left, right, leaf, cover),
+        cover=cover,
         leaf=leaf,
     )
 
@@ -114,6 +116,7 @@ def _lightgbm_tree(root: Mapping[str, Any]) -> Tree:
         right=child("right_child"),
         nan_left=np.asarray([_nan_goes_left(node) for node in nodes]),
         mean=np.asarray([_lightgbm_mean(node) for node in nodes], dtype=np.float64),
+        cover=np.asarray([_lightgbm_cover(node) for node in nodes], dtype=np.float64),
         leaf=np.asarray([node.get("leaf_value", 0.0) for node in nodes], dtype=np.float64),
     )
 
@@ -133,3 +136,7 @@ def _nan_goes_left(node: Mapping[str, Any]) -> bool:
 
 def _lightgbm_mean(node: Mapping[str, Any]) -> float:
     return float(node["internal_value"] if "split_index" in node else node["leaf_value"])
+
+
+def _lightgbm_cover(node: Mapping[str, Any]) -> float:
+    return float(node["internal_count"] if "split_index" in node else node.get("leaf_count", 0))

@@ -172,7 +172,7 @@ def _sum_gains(
 
 def load_kernels() -> None:
     """Compile the walks, or load them: seconds on the first run, then as long as a file read."""
-    leaf = Tree(*(np.full(1, LEAF, dtype=kind) for kind in "ifii?ff"))
+    leaf = Tree(*(np.full(1, LEAF, dtype=kind) for kind in "ifii?fff"))
     for precision in (np.float32, np.float64):
         stump = joined([leaf], 0.0, precision)
         stump.margin(np.zeros((1, 1)))
