@@ -2,11 +2,12 @@
 
 A feature's Shapley value in one leaf is an integral (Owen 1972, "Multilinear extensions of games"):
 over t from 0 to 1, of the leaf's answer times what the feature adds times the product of the other
-features' `z (1 - t) + o t`. There z is the share of the training rows that a feature's splits on the
-path let through, and o whether they let this row through (Lundberg et al. 2020, "From local
+features' `z (1 - t) + o t`. There z is the share of the training rows that a feature's splits on
+the path let through, and o whether they let this row through (Lundberg et al. 2020, "From local
 explanations to global understanding with explainable AI for trees"). The integrand is a polynomial
-of a degree below the tree's depth, so a Gauss-Legendre rule of half as many points is exact. At each
-point one walk down multiplies and one walk up adds, where the libraries extend and unwind each path.
+of a degree below the tree's depth, so a Gauss-Legendre rule of half as many points is exact. At
+each point one walk down multiplies and one walk up adds, where the libraries extend and unwind each
+path.
 
 Every row stands for itself, so its bits do not depend on its neighbours in a batch.
 """
