@@ -3,12 +3,14 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+
+from prometheus_client.registry import Collector
 
 from contracts.errors import BrokerError, StoreError, TilesError
 from contracts.frontiers import alive_key
-from contracts.metrics_page import served_page
+from contracts.metrics_page import MetricsError, served_page
 from contracts.settings import Settings
 from features import layout
 from features.frontier_watch import FrontierWatch, Stall, TileSign
@@ -38,16 +40,26 @@ def run_tiles(settings: Settings, stop: threading.Event, metrics_port: int | Non
 
     Raises:
         BrokerError: Kafka is out of reach at the start.
-        MetricsError: the port of the metrics page is taken.
     """
     store = make_tile_store(settings)
-    with closing(KafkaTileSource(settings.kafka)) as source, ExitStack() as page:
+    with closing(KafkaTileSource(settings.kafka)) as source:
         service = make_service(settings, store, source)
         life = TileLife(store, alive_key(settings.kafka.topic))
-        if metrics_port is not None:
-            page.enter_context(served_page(metrics_port, TileCollector(service, lambda: life.sign)))
         watch = FrontierWatch(source.known_ends, settings.tiles.wait_seconds, time.monotonic)
-        fold_until(stop, service, watch, life.show)
+        with page_if_free(metrics_port, TileCollector(service, lambda: life.sign)):
+            fold_until(stop, service, watch, life.show)
+
+
+@contextmanager
+def page_if_free(port: int | None, collector: Collector) -> Iterator[None]:
+    """A metrics page for the length of the block, but a taken port keeps nobody from folding."""
+    with ExitStack() as page:
+        try:
+            if port is not None:
+                page.enter_context(served_page(port, collector))
+        except MetricsError as error:
+            logger.error("folding without a metrics page: %s", error)
+        yield
 
 
 class TileLife:

@@ -1,17 +1,19 @@
 """`fraud tiles` outlives its servers, and a rebuild that does not come is not reported as done."""
 
+import socket
 import threading
 from collections.abc import Mapping, Sequence
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from prometheus_client import CollectorRegistry
 
 from contracts.errors import BrokerError, FraudError, StoreError, TilesError
 from contracts.frontiers import Promise, readable_promise
 from features.frontier_watch import FrontierWatch, TileSign
 from features.kafka_tile_source import end_of
 from features.tile_fold import Partition
-from features.tile_run import await_renewal, fold_until
+from features.tile_run import await_renewal, fold_until, page_if_free
 from features.tile_service import Arrived, TileService
 from features.tile_store import MemoryTileStore, TileManifest
 
@@ -56,6 +58,18 @@ def test_servers_that_are_away_are_waited_for() -> None:
     watch = FrontierWatch(dict, 10.0, lambda: 0.0)
     fold_until(stop, TileService(store, source, clock=lambda: 0.0), watch, signs.append)
     assert (source.seeks, signs) == (3, [TileSign(0, 0, 0)])
+
+
+def test_a_taken_metrics_port_keeps_nobody_from_folding(caplog: pytest.LogCaptureFixture) -> None:
+    """Decisions wait for tiles, not for the page: its port and the remedy are in the log."""
+    folded = False
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with page_if_free(port, CollectorRegistry()):
+            folded = True
+    assert folded
+    assert f"{port}" in caplog.text
+    assert "--metrics-port" in caplog.text
 
 
 class DeafConsumer:
