@@ -14,6 +14,7 @@ from cli.signals import stop_on_signals
 
 if TYPE_CHECKING:
     from contracts.settings import Settings
+    from inference.notes import Life
 
 
 def register(app: typer.Typer) -> None:
@@ -58,8 +59,8 @@ def run(
         metrics_port=configured.spark.ui_port + 50 if metrics_port < 0 else metrics_port or None,
     )
     stop = stop_on_signals()
-    with _watched(configured, "", stop):
-        run_stream(configured, options, stop)
+    with _watched(configured, "", stop) as life:
+        run_stream(configured, options, stop, life)
 
 
 def direct(
@@ -82,12 +83,12 @@ def direct(
     named = group or configured.kafka.group_id
     options = DirectOptions(named, starting, transactional, metrics_port or None)
     stop = stop_on_signals()
-    with _watched(configured, direct_pipeline(named), stop):
-        run_direct(configured, options, stop)
+    with _watched(configured, direct_pipeline(named), stop) as life:
+        run_direct(configured, options, stop, life)
 
 
 @contextmanager
-def _watched(configured: "Settings", pipeline: str, stop: threading.Event) -> Iterator[None]:
+def _watched(configured: "Settings", pipeline: str, stop: threading.Event) -> Iterator["Life"]:
     """Refuse topics that do not fit, now and later; leave what happened where `status` looks."""
     from contracts.kafka import partition_counts, refuse_topics
     from inference.assembly import make_notes
@@ -96,10 +97,10 @@ def _watched(configured: "Settings", pipeline: str, stop: threading.Event) -> It
 
     kafka = configured.kafka
     with (
-        shown_life(make_notes(configured, pipeline)),
+        shown_life(make_notes(configured, pipeline)) as life,
         watched_topics(lambda: refuse_topics(kafka, partition_counts(kafka)), stop),
     ):
-        yield
+        yield life
 
 
 def _log_to_stderr() -> None:

@@ -3,7 +3,7 @@
 Each function turns what was found out into conditions; `stream_state` finds it out.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -11,12 +11,22 @@ from contracts.errors import FraudError, TopicError
 from contracts.kafka import refuse_topics
 from contracts.settings import KafkaSettings
 from features.frontier_watch import Stall, TileSign
-from inference.notes import FAILED, LIFE, MODEL, STOPPED, Note
+from inference.notes import (
+    DECIDING,
+    FAILED,
+    KEPT_SECONDS,
+    LIFE,
+    LIFE_SECONDS,
+    MODEL,
+    STOPPED,
+    WAITING,
+    Note,
+)
 from inference.tallies import LAST
 from inference.troubles import TROUBLES
 
-SILENT_SECONDS = 15.0
-"""Whoever lives says so every three seconds."""
+SILENT_SECONDS = 5 * LIFE_SECONDS
+HANG_SECONDS = 60.0
 RECENT_SECONDS = 60.0
 RULES = "the rules decide"
 
@@ -71,31 +81,50 @@ def _stalled(stall: Stall) -> str:
     )
 
 
-def life_condition(about: str, note: Note | None, now: float) -> Condition | None:
-    """How a pipeline ended, when it did not end in order."""
-    if note is None or note.body["state"] == STOPPED:
-        return None
-    ago = now - note.said_at
-    if note.body["state"] == FAILED:
-        text = f"ended {_ago(ago)}: {note.body['text']}"
-        return Condition(about, text, note.body["remedy"] or f"See `fraud logs {about}`")
-    if ago > SILENT_SECONDS:
-        remedy = f"It was killed, or hangs: see `fraud logs {about}` and start it again"
-        return Condition(about, f"has said nothing since {_ago(ago)}", remedy)
-    return None
+def life_conditions(about: str, lives: Sequence[Note], now: float) -> Iterator[Condition]:
+    """Who decides nothing: those that wait or hang, and those that died and were not followed."""
+    begun_at = max((_began_at(life) for life in lives), default=0.0)
+    for life in lives:
+        if is_alive(life, now):
+            yield from _held_up(about, life)
+        elif life.body["state"] != STOPPED and life.said_at >= begun_at:
+            yield _death(about, life, now)
 
 
-def is_alive(note: Note | None, now: float) -> bool:
-    """Whether a pipeline decides transactions now."""
-    return note is not None and life_condition("", note, now) is None and not _has_stopped(note)
+def _began_at(life: Note) -> float:
+    return life.said_at - float(life.body["age"])
 
 
-def _has_stopped(note: Note) -> bool:
-    return bool(note.body["state"] == STOPPED)
+def _held_up(about: str, life: Note) -> Iterator[Condition]:
+    body = life.body
+    if body["state"] == WAITING:
+        text = f"nothing is decided yet ({life.who}): {body['text']}"
+        yield Condition(about, text, body["remedy"])
+    elif body["round"] > HANG_SECONDS:
+        text = f"its round has gone on for {_span(body['round'])} ({life.who}): nothing is decided"
+        yield Condition(about, text, f"It rebuilds state, or hangs: see {_log(about)}")
 
 
-def _ago(seconds: float) -> str:
-    return f"{seconds:,.0f} s ago" if seconds < 600 else f"{seconds / 60:,.0f} min ago"
+def _death(about: str, life: Note, now: float) -> Condition:
+    ago = _span(now - life.said_at)
+    if life.body["state"] == FAILED:
+        text = f"ended {ago} ago ({life.who}): {life.body['text']}"
+        return Condition(about, text, life.body["remedy"] or f"See {_log(about)}")
+    text = f"has said nothing for {ago} ({life.who})"
+    return Condition(about, text, f"It was killed: see {_log(about)} and start it again")
+
+
+def _log(about: str) -> str:
+    return "`fraud logs stream`" if about == "stream" else "its log, where it was started"
+
+
+def is_alive(life: Note, now: float) -> bool:
+    """Whether the process is still there, whatever it does."""
+    return life.body["state"] in (WAITING, DECIDING) and now - life.said_at <= SILENT_SECONDS
+
+
+def _span(seconds: float) -> str:
+    return f"{seconds:,.0f} s" if seconds < 600 else f"{seconds / 60:,.0f} min"
 
 
 def model_condition(
@@ -134,24 +163,31 @@ def counted_conditions(about: str, sums: Mapping[str, int], now: float) -> Itera
     for name, trouble in TROUBLES.items():
         ago = now - sums.get(LAST + name, 0)
         if ago < RECENT_SECONDS:
-            text = f"{trouble.text} ({sums[name]:,} so far, the last {_ago(ago)})"
+            text = f"{trouble.text} ({sums[name]:,} so far, the last {_span(ago)} ago)"
             yield Condition(about, text, trouble.remedy)
 
 
 def pipeline_conditions(
     about: str,
-    notes: Mapping[str, Note],
+    notes: Sequence[Note],
     sums: Mapping[str, int],
     champion: str | FraudError | None,
     now: float,
 ) -> Iterator[Condition]:
-    """All about one pipeline; of a stopped one nothing, of a dead one how it ended."""
-    life = notes.get(LIFE)
-    ended = life_condition(about, life, now)
-    if ended is not None:
-        yield ended
-    if is_alive(life, now):
-        by_model = model_condition(about, champion, notes.get(MODEL))
-        if by_model is not None:
-            yield by_model
+    """All about one pipeline; what decides, and how well, only while somebody does."""
+    recent = [note for note in notes if now - note.said_at < KEPT_SECONDS]
+    lives = [note for note in recent if note.name == LIFE]
+    yield from life_conditions(about, lives, now)
+    if any(is_alive(life, now) and life.body["state"] == DECIDING for life in lives):
+        yield from _by_models(about, recent, champion, now)
         yield from counted_conditions(about, sums, now)
+
+
+def _by_models(
+    about: str, notes: Sequence[Note], champion: str | FraudError | None, now: float
+) -> Iterator[Condition]:
+    """What the processes that hold models say, each thing once; of nobody: as if without models."""
+    fresh = [n for n in notes if n.name == MODEL and now - n.said_at < RECENT_SECONDS]
+    found = [model_condition(about, champion, note) for note in fresh]
+    found = found or [model_condition(about, champion, None)]
+    yield from filter(None, dict.fromkeys(found))

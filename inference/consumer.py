@@ -122,7 +122,7 @@ class DirectConsumer:
         self._round = 0
         self.answered = 0
 
-    def run(self, stop: threading.Event) -> None:
+    def run(self, stop: threading.Event, each_round: Callable[[], None] = lambda: None) -> None:
         """Decide until `stop` is set; then deliver, commit and leave the group."""
         self._client.subscribe(
             [self._topic],
@@ -133,6 +133,7 @@ class DirectConsumer:
         try:
             while not stop.is_set():
                 self.step()
+                each_round()
             self._commit()
         except BaseException:
             # Leaving the group commits what is pending: it would wait for a lost broker once more.

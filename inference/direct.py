@@ -21,6 +21,7 @@ from inference.assembly import (
     shown_metrics,
 )
 from inference.consumer import Client, DirectConsumer
+from inference.notes import Life
 from inference.outbox import Outbox, Sender, TransactionalOutbox, TransactionalSender
 from inference.start_offsets import build_state, resolve_start
 from inference.tallies import Meter
@@ -38,7 +39,9 @@ class DirectOptions:
     metrics_port: int | None = None
 
 
-def run_direct(settings: Settings, options: DirectOptions, stop: threading.Event) -> int:
+def run_direct(
+    settings: Settings, options: DirectOptions, stop: threading.Event, life: Life
+) -> int:
     """Decide transactions until `stop` is set; returns how many records were answered.
 
     Raises:
@@ -49,7 +52,7 @@ def run_direct(settings: Settings, options: DirectOptions, stop: threading.Event
     pool.refresh()
     pool.follow()
     client = open_client(settings.kafka, options.group)
-    starting = starting_offsets(settings, options, client, stop)
+    starting = starting_offsets(settings, options, client, stop, life)
     if not stop.is_set():
         build_state(make_features(settings, pipeline), starting)
     meter = Meter(make_tallies(settings, pipeline))
@@ -66,7 +69,7 @@ def run_direct(settings: Settings, options: DirectOptions, stop: threading.Event
     logger.info("group %s decides %s", options.group, settings.kafka.topic)
     try:
         with shown_metrics(settings, options.metrics_port, pipeline):
-            consumer.run(stop)
+            consumer.run(stop, life.decided)
     finally:
         pool.close()
         meter.close()
@@ -74,14 +77,14 @@ def run_direct(settings: Settings, options: DirectOptions, stop: threading.Event
 
 
 def starting_offsets(
-    settings: Settings, options: DirectOptions, client: Client, stop: threading.Event
+    settings: Settings, options: DirectOptions, client: Client, stop: threading.Event, life: Life
 ) -> Mapping[int, int]:
     """Where the group goes on; only for partitions where it never was does `starting` count."""
     partitions = range(settings.kafka.partitions)
     committed = committed_offsets(client, settings.kafka.topic, partitions)
     if len(committed) == len(partitions):
         return committed
-    return {**resolve_start(settings, options.starting, stop), **committed}
+    return {**resolve_start(settings, options.starting, stop, life), **committed}
 
 
 def open_outbox(kafka: KafkaSettings, options: DirectOptions, client: Client) -> Outbox:

@@ -10,7 +10,7 @@ first.
 import itertools
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -25,6 +25,7 @@ from contracts.settings import Settings
 from inference.arrow_frames import ANSWER_DDL, SOURCE_COLUMNS
 from inference.assembly import make_features, shown_metrics
 from inference.metrics import query_gauges
+from inference.notes import Life
 from inference.progress import log_progress
 from inference.spark_session import connector_jars, kafka_options, open_session
 from inference.spark_worker import answer_task, warm_task
@@ -60,7 +61,9 @@ class StreamOptions:
     metrics_port: int | None = None
 
 
-def run_stream(settings: Settings, options: StreamOptions, stop: threading.Event) -> None:
+def run_stream(
+    settings: Settings, options: StreamOptions, stop: threading.Event, life: Life
+) -> None:
     """Decide transactions until `stop` is set.
 
     Raises:
@@ -71,7 +74,7 @@ def run_stream(settings: Settings, options: StreamOptions, stop: threading.Event
     jars = connector_jars(options.jars)
     with ThreadPoolExecutor(1) as beside:
         # Folding the past and starting the JVM wait for different things.
-        state = beside.submit(prepare_start, settings, options, stop)
+        state = beside.submit(prepare_start, settings, options, stop, life)
         try:
             spark = open_session(settings, options.master, jars, options.checkpoint.parent)
         except BaseException:  # whatever it was, nothing may go on waiting for a champion
@@ -86,20 +89,20 @@ def run_stream(settings: Settings, options: StreamOptions, stop: threading.Event
             query = start_query(spark, settings, options, start)
             gauges = partial(_gauges, query)
             with shown_metrics(settings, options.metrics_port, gauges=gauges):
-                attend(query, stop)
+                attend(query, stop, life.decided)
         finally:
             stop.set()
             _close(spark)
 
 
 def prepare_start(
-    settings: Settings, options: StreamOptions, stop: threading.Event
+    settings: Settings, options: StreamOptions, stop: threading.Event, life: Life
 ) -> dict[int, int]:
     """First offsets (the checkpoint's, if there is one), with feature state built up to them."""
     held = checkpoint_offsets(options.checkpoint, settings.kafka.topic)
     if held is None and options.starting == FIRST_CHAMPION:
-        await_champion(settings, stop)
-    start = dict(held or resolve_start(settings, options.starting, stop))
+        await_champion(settings, stop, life)
+    start = dict(held or resolve_start(settings, options.starting, stop, life))
     origin = "the checkpoint" if held else options.starting
     logger.info("starting from %s: %s", origin, start)
     if not stop.is_set():
@@ -173,26 +176,36 @@ def _gauges(query: "StreamingQuery") -> dict[str, float]:
     return query_gauges(query.lastProgress)
 
 
-def attend(query: "StreamingQuery", stop: threading.Event) -> None:
-    """Wait until `stop` is set, then end the query; StreamError when it ends by itself."""
+def attend(query: "StreamingQuery", stop: threading.Event, each_round: Callable[[], None]) -> None:
+    """Wait until `stop` is set, then end the query; StreamError when it ends by itself.
+
+    `each_round` is called when a micro-batch is over, or Spark has found that there is none.
+    """
     logger.info("query %s runs: id %s", QUERY_NAME, query.id)
-    said = -1
+    each_round()
+    said, batch = -1, None
     for look in itertools.count(1):
         if stop.wait(WATCH_SECONDS):
             break
-        said = _look_at(query, said, is_line_due=look % LOOKS_PER_LINE == 0)
+        progress = _progress(query)
+        if look % LOOKS_PER_LINE == 0:
+            said = log_progress(progress, said)
+        if progress is not None and progress["timestamp"] != batch:
+            batch = progress["timestamp"]
+            each_round()
     logger.info("stopping")
     _close(query)
 
 
-def _look_at(query: "StreamingQuery", said: int, *, is_line_due: bool) -> int:
-    """Raise StreamError unless the query goes on; now and then say how, see `log_progress`."""
+def _progress(query: "StreamingQuery") -> Mapping[str, Any] | None:
+    """Spark's word on the last micro-batch; StreamError unless the query goes on."""
     from py4j.protocol import Py4JError
 
     try:
         if not query.isActive:
             raise _ended(_first_line(query.exception()))
-        return log_progress(query.lastProgress, said) if is_line_due else said
+        progress: Mapping[str, Any] | None = query.lastProgress
+        return progress
     except (Py4JError, OSError) as error:
         raise _ended(f"Spark's Java process is gone: {_first_line(error)}") from error
 

@@ -14,6 +14,7 @@ from contracts.settings import Settings
 from features.serving import FeatureServer
 from inference.assembly import make_features
 from inference.model_pool import MlflowRegistry
+from inference.notes import Life
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ class SnapshotRegistry(Protocol):
         """Partition to the offset after a version's training snapshot."""
 
 
-def resolve_start(settings: Settings, starting: str, stop: threading.Event) -> Offsets:
+def resolve_start(settings: Settings, starting: str, stop: threading.Event, life: Life) -> Offsets:
     """Partition to first offset for `latest`, `snapshot`, `champion`, or a JSON mapping.
 
     The middle two are where the champion's training data ended; without one, `latest`. They wait
@@ -49,24 +50,35 @@ def resolve_start(settings: Settings, starting: str, stop: threading.Event) -> O
     latest = end_offsets(full_ranges(settings.kafka, settings.kafka.topic))
     if starting == "latest":
         return latest
-    is_snapshot = starting in ("snapshot", FIRST_CHAMPION)
-    chosen = snapshot_ends(MlflowRegistry(settings), stop) if is_snapshot else _parsed(starting)
+    if starting in ("snapshot", FIRST_CHAMPION):
+        life.waits("the registry is to say where the champion's training ended", _REGISTRY)
+        chosen = snapshot_ends(MlflowRegistry(settings), stop)
+    else:
+        chosen = _parsed(starting)
+    life.waits("it folds feature state from Kafka and warms up", "Wait; its log says how far it is")
     unknown = chosen.keys() - latest.keys()
     if unknown:
         raise SettingsError("the topic has no such partitions", value=sorted(unknown))
     return {partition: chosen.get(partition, end) for partition, end in latest.items()}
 
 
-def await_champion(settings: Settings, stop: threading.Event) -> None:
+_REGISTRY = "See that MLflow answers: `fraud status`, `fraud logs mlflow`"
+
+
+def await_champion(settings: Settings, stop: threading.Event, life: Life) -> None:
     """Return once there is a champion, or `stop` is set; the past is folded meanwhile.
 
     What is in the topic now is most likely what the first champion is being trained on.
     """
     registry = MlflowRegistry(settings)
     logger.info("waiting for a first champion")
-    build_state(make_features(settings), resolve_start(settings, "latest", stop))
+    life.waits("there is no champion, and it was told to wait for one", _TRAIN)
+    build_state(make_features(settings), resolve_start(settings, "latest", stop, life))
     while patient(registry.champion_version, stop) is None and not stop.wait(WATCH_SECONDS):
         pass
+
+
+_TRAIN = "Train and promote one: `fraud airflow dags trigger train_fraud_detection_model`"
 
 
 def snapshot_ends(registry: SnapshotRegistry, stop: threading.Event) -> Offsets:

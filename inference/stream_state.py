@@ -1,6 +1,5 @@
 """Finds out how the stream is: from Redis, Kafka and the registry, whether it runs or not."""
 
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -36,9 +35,9 @@ def _of_pipelines(settings: Settings) -> Iterator[Condition]:
     champion = _champion(settings)
     group = settings.kafka.group_id
     for about, pipeline in (("stream", ""), (f"direct {group}", direct_pipeline(group))):
-        notes = make_notes(settings, pipeline).read()
+        notes = make_notes(settings, pipeline)
         sums = make_tallies(settings, pipeline).read()
-        yield from pipeline_conditions(about, notes, sums, champion, time.time())
+        yield from pipeline_conditions(about, notes.read(), sums, champion, notes.now())
 
 
 def _champion(settings: Settings) -> str | RegistryError | None:

@@ -53,23 +53,22 @@ class MemoryTallies:
 
 
 class RedisTallies:
-    """Sums in one Redis hash; for `TROUBLES` also when they were counted last, after `LAST`."""
+    """Sums in one Redis hash; for `TROUBLES` also Redis' time of the last count, after `LAST`."""
 
-    def __init__(
-        self, url: str, prefix: str, *, wall_seconds: Callable[[], float] = time.time
-    ) -> None:
-        self._wall_seconds = wall_seconds
+    def __init__(self, url: str, prefix: str) -> None:
         self._client = redis.Redis.from_url(url, socket_timeout=2.0, socket_connect_timeout=2.0)
         self._key = f"{prefix}:tallies"
 
     def add(self, counts: Mapping[str, int]) -> None:
         """See `Tallies`."""
         pipeline = self._client.pipeline(transaction=True)
-        for name, count in counts.items():
-            pipeline.hincrby(self._key, name, count)
-            if count and name in TROUBLES:
-                pipeline.hset(self._key, LAST + name, str(round(self._wall_seconds())))
+        troubles = [name for name, count in counts.items() if count and name in TROUBLES]
         try:
+            now = self._client.time()[0] if troubles else 0
+            for name, count in counts.items():
+                pipeline.hincrby(self._key, name, count)
+            for name in troubles:
+                pipeline.hset(self._key, LAST + name, str(now))
             pipeline.execute()
         except redis.RedisError as error:
             raise StoreError(f"Redis failed: {error}") from error

@@ -24,6 +24,7 @@ from stream_process import EARLIEST, stream
 from contracts.kafka import make_producer
 from contracts.settings import Settings, load_settings
 from inference.decisions import FirstDecisions, read_decisions
+from inference.notes import LIFE, STOPPED, WAITING, Life, RedisNotes
 from inference.stream_state import stream_conditions
 from models.registry import CHAMPION
 from models.tracking import tracking_client
@@ -171,3 +172,14 @@ def send_one(settings: Settings, stamp_ms: int) -> None:
         settings.kafka.topic, key="card-1", value=orjson.dumps(value), timestamp=stamp_ms
     )
     producer.flush(30)
+
+
+def test_processes_leave_notes_side_by_side(redis_url: str) -> None:
+    """One's word does not replace another's; times are those of Redis."""
+    notes = [RedisNotes(redis_url, "side-by-side", who=who) for who in "ab"]
+    for own in notes:
+        own.write(LIFE, Life().body())
+    notes[0].write(LIFE, {"state": STOPPED, "age": 1.0})
+    found = {note.who: note for note in notes[1].read()}
+    assert {who: note.body["state"] for who, note in found.items()} == {"a": STOPPED, "b": WAITING}
+    assert abs(notes[0].now() - found["b"].said_at) < 10

@@ -28,7 +28,17 @@ from inference.conditions import (
     topic_conditions,
 )
 from inference.model_pool import ModelPool
-from inference.notes import LIFE, MODEL, RUNNING, MemoryNotes, Note, shown_life
+from inference.notes import (
+    DECIDING,
+    FAILED,
+    LIFE,
+    MODEL,
+    STOPPED,
+    Life,
+    MemoryNotes,
+    Note,
+    shown_life,
+)
 from inference.start_offsets import patient, snapshot_ends
 from inference.tallies import LAST, MemoryTallies, Meter
 from inference.topic_watch import watched_topics
@@ -58,7 +68,7 @@ def seen(registry: FakeRegistry, champion: object, *looks: str | None) -> Condit
     for look in looks or (registry.champion,):
         registry.champion = look
         pool.refresh()
-    return model_condition("stream", champion, notes.read()[MODEL])  # type: ignore[arg-type]
+    return model_condition("stream", champion, notes.read()[0])  # type: ignore[arg-type]
 
 
 def test_no_champion_yet() -> None:
@@ -123,7 +133,7 @@ def test_a_corrupt_bundle_stays_known_while_the_registry_is_away() -> None:
         registry.failure = failure
         pool.refresh()
     assert registry.tries == 1
-    found = model_condition("stream", "2", notes.read()[MODEL])
+    found = model_condition("stream", "2", notes.read()[0])
     assert found is not None
     assert "golden rows score differently" in found.text
 
@@ -316,50 +326,107 @@ def test_broken_promises_are_said() -> None:
     assert list(tile_conditions(None)) == []
 
 
-def told(notes: MemoryNotes, *, later: float = 0.0) -> list[Condition]:
-    """What is said of a pipeline some seconds after its last note."""
-    held = notes.read()
-    now = held[LIFE].said_at + later
-    return list(pipeline_conditions("stream", held, {}, "1", now))
+def said_of(*notes: Note, at: float = NOW, champion: str | None = "1") -> list[str]:
+    """What is said of a pipeline that left these notes."""
+    return [c.text for c in pipeline_conditions("stream", notes, {}, champion, at)]
+
+
+def life(
+    state: str, *, ago: float = 0.0, age: float = 500.0, who: str = "a", **more: object
+) -> Note:
+    """A process's word about itself."""
+    body = {"state": state, "age": age, "round": 0.2, "text": "why", "remedy": "", **more}
+    return Note(LIFE, who, NOW - ago, body)
 
 
 def test_a_stream_that_failed_says_why_after_its_death() -> None:
-    """The error's cause, value and remedy outlive the process."""
-    notes = MemoryNotes()
+    """The error's cause, value and remedy outlive the process, for an hour."""
+    notes = MemoryNotes(lambda: NOW)
     with pytest.raises(StreamError), shown_life(notes):
         raise StreamError("the streaming query ended", value="disk full", remedy="Make room")
-    (found,) = told(notes, later=90)
-    assert found.text == "ended 90 s ago: the streaming query ended (got 'disk full')"
+    (found,) = pipeline_conditions("stream", notes.read(), {}, "1", NOW + 90)
+    assert found.text == "ended 90 s ago (me): the streaming query ended (got 'disk full')"
     assert found.remedy == "Make room"
+    assert said_of(*notes.read(), at=NOW + 3_601) == []
 
 
 def test_a_stream_that_was_stopped_says_nothing() -> None:
     """Ending in order is no trouble."""
-    notes = MemoryNotes()
-    with shown_life(notes):
-        assert told(notes) == []
-    assert told(notes, later=1e6) == []
+    notes = MemoryNotes(lambda: NOW)
+    with shown_life(notes) as own:
+        own.decided()
+    assert said_of(*notes.read()) == []
+    assert said_of(*notes.read(), at=NOW + 600) == []
 
 
 def test_a_stream_that_was_killed_falls_silent() -> None:
     """Without a sign for a while it is said to be dead, and nothing else of it is believed."""
-    notes = MemoryNotes()
-    notes.write(LIFE, {"state": RUNNING})
-    notes.write(MODEL, {"held": None})
-    assert [c.text for c in told(notes, later=20)] == ["has said nothing since 20 s ago"]
+    notes = [life(DECIDING, ago=20), Note(MODEL, "a", NOW - 20, {"held": None})]
+    assert said_of(*notes, champion=None) == ["has said nothing for 20 s (a)"]
+
+
+def test_a_dead_process_is_not_spoken_of_once_another_was_started() -> None:
+    """The start of another is the operator's answer; one that ran beside it answers nothing."""
+    for dead in (life(DECIDING, ago=60, who="b"), life(FAILED, ago=60, who="b")):
+        assert said_of(dead, life(DECIDING, age=30)) == []
+        assert said_of(dead, life(STOPPED, ago=10, age=30)) == []
+        assert len(said_of(dead, life(DECIDING, age=90))) == 1
+
+
+def test_an_orderly_end_of_one_does_not_hide_the_death_of_another() -> None:
+    """Each process of a group has a note of its own."""
+    dead, stopped = life(DECIDING, ago=20, who="b"), life(STOPPED, ago=1, age=500)
+    assert said_of(dead, stopped) == ["has said nothing for 20 s (b)"]
+
+
+def test_only_a_service_has_a_log_of_the_stack() -> None:
+    """A direct consumer writes where it was started."""
+    for about, word in (("stream", "`fraud logs stream`"), ("direct g", "where it was started")):
+        (found,) = pipeline_conditions(about, [life(DECIDING, ago=20)], {}, "1", NOW)
+        assert word in found.remedy
+
+
+def test_whoever_waits_decides_nothing_and_says_for_what() -> None:
+    """Neither the rules nor a model are said to decide meanwhile."""
+    own = Life(lambda: 0.0)
+    own.waits("there is no champion", "Train one")
+    notes = [Note(LIFE, "a", NOW, own.body()), Note(MODEL, "a", NOW, {"held": None})]
+    (found,) = pipeline_conditions("stream", notes, {}, None, NOW)
+    assert found.text == "nothing is decided yet (a): there is no champion"
+    assert found.remedy == "Train one"
+
+
+def test_a_loop_that_hangs_is_told_from_one_that_decides() -> None:
+    """The sign goes on from a thread of its own, and says when the last round ended."""
+    seconds = [0.0, 0.0, 59.0, 75.0]
+    own = Life(lambda: seconds.pop(0))
+    own.decided()
+    hangs = "its round has gone on for 75 s (a): nothing is decided"
+    for words in ([], [hangs]):
+        assert said_of(Note(LIFE, "a", NOW, own.body())) == words
 
 
 def test_a_pipeline_that_never_ran_is_nothing_to_attend_to() -> None:
     """A fresh stack without a champion is well."""
-    assert list(pipeline_conditions("stream", {}, {}, None, NOW)) == []
+    assert said_of(champion=None) == []
 
 
 def test_a_running_pipeline_says_what_holds_it_up() -> None:
     """The model's condition and what was counted come together."""
-    notes = {LIFE: Note(NOW, {"state": RUNNING}), MODEL: Note(NOW, {"held": None})}
+    notes = [life(DECIDING), Note(MODEL, "a", NOW, {"held": None})]
     sums = {"tiles_late": 1, LAST + "tiles_late": int(NOW)}
     found = list(pipeline_conditions("stream", notes, sums, None, NOW))
     assert [c.text.partition(":")[0] for c in found] == [
         "no champion yet",
         "features across cards are not complete in time",
+    ]
+
+
+def test_a_worker_whose_model_is_damaged_is_not_hidden_by_one_that_is_well() -> None:
+    """Each process that holds models says its own; what several say is said once."""
+    trouble = {"held": "1", "trouble": "golden rows differ", "remedy": ""}
+    bodies = [trouble, {"held": "2"}, trouble]
+    models = [Note(MODEL, str(who), NOW, body) for who, body in enumerate(bodies)]
+    assert said_of(life(DECIDING), *models, champion="2") == [
+        "champion 2 cannot be used: golden rows differ; version 1 goes on deciding"
     ]

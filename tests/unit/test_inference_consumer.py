@@ -329,6 +329,20 @@ def test_a_consumer_that_fails_leaves_its_group(is_transactional: bool) -> None:
     assert not any(line.startswith("commit") for line in rig.journal)
 
 
+def test_each_round_is_told_with_or_without_records() -> None:
+    """An idle consumer lives; one that hangs in a round tells nothing."""
+    rig, stop, rounds = Rig(), threading.Event(), list[int]()
+    rig.feed(7)
+
+    def each_round() -> None:
+        rounds.append(rig.consumer.answered)
+        if len(rounds) == 3:
+            stop.set()
+
+    rig.consumer.run(stop, each_round)
+    assert rounds == [1, 1, 1]
+
+
 def test_a_refused_commit_is_tried_again_with_the_next() -> None:
     """While its coordinator is away a group goes on, and replays from the last commit that held."""
     rig = Rig()
