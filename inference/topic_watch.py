@@ -10,6 +10,7 @@ from contracts.errors import BrokerError, TopicError
 logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 5.0
+LOOKS = 2
 
 
 @contextmanager
@@ -18,7 +19,8 @@ def watched_topics(
 ) -> Iterator[None]:
     """Check before the block and beside it; a TopicError sets `stop`, and is raised at the end.
 
-    A broker that is away for a moment says nothing about its topics.
+    A broker that is away for a moment says nothing about its topics, and one that has just come
+    back may not know them all yet: only a second look in a row ends the stream.
 
     Raises:
         TopicError: a topic is missing, or has another number of partitions.
@@ -28,15 +30,17 @@ def watched_topics(
     ended, refusals = threading.Event(), list[TopicError]()
 
     def watch() -> None:
-        while not refusals and not ended.wait(look_seconds):
+        while len(refusals) < LOOKS and not ended.wait(look_seconds):
             try:
                 check()
+                refusals.clear()
             except TopicError as error:
-                logger.error("stopping: %s", error)
+                logger.error("look %d of %d: %s", len(refusals) + 1, LOOKS, error)
                 refusals.append(error)
-                stop.set()
             except BrokerError as error:
                 logger.debug("no look at the topics: %s", error)
+            if len(refusals) == LOOKS:
+                stop.set()
 
     watcher = threading.Thread(target=watch, name="topic-watch", daemon=True)
     watcher.start()
@@ -45,5 +49,5 @@ def watched_topics(
     finally:
         ended.set()
         watcher.join()
-        if refusals:
+        if len(refusals) == LOOKS:
             raise refusals[0]

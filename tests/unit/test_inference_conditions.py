@@ -254,7 +254,8 @@ def test_a_stream_over_wrong_topics_does_not_start(kafka: KafkaSettings) -> None
 def test_partitions_added_while_it_runs_end_the_stream(kafka: KafkaSettings) -> None:
     """It is stopped in order, so that what was decided is committed, and then fails loudly."""
     stop = threading.Event()
-    looks = iter([counts(kafka), BrokerError("away for a moment"), counts(kafka, transactions=6)])
+    added = counts(kafka, transactions=6)
+    looks = iter([counts(kafka), BrokerError("away for a moment"), added, added])
 
     def check() -> None:
         found = next(looks)
@@ -269,6 +270,23 @@ def test_partitions_added_while_it_runs_end_the_stream(kafka: KafkaSettings) -> 
     ):
         was_stopped = stop.wait(10)
     assert was_stopped
+
+
+def test_one_look_without_a_topic_does_not_end_the_stream(kafka: KafkaSettings) -> None:
+    """A broker that has just come back may not know all its topics yet."""
+    stop, was_seen = threading.Event(), threading.Event()
+    whole, none = counts(kafka), dict[str, int]()
+    looks = [whole, none, whole, none, whole]
+
+    def check() -> None:
+        found = looks.pop(0) if len(looks) > 1 else looks[0]
+        if len(looks) == 1:
+            was_seen.set()
+        refuse_topics(kafka, found)
+
+    with watched_topics(check, stop, look_seconds=0.01):
+        assert was_seen.wait(10)
+    assert not stop.is_set()
 
 
 def test_skewed_clocks_are_counted() -> None:
