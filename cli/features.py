@@ -9,6 +9,8 @@ import typer
 from cli.root import settings
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from contracts.kafka import OffsetRange
     from contracts.settings import Settings
     from features.history import History
@@ -78,15 +80,19 @@ def replay(
     from features.replay_job import replay_history
 
     known = settings()
-    topics, history, spans = _snapshot(known, snapshot) if snapshot else _whole_topic(known)
     with Progress() as bar:
-        task = bar.add_task("Replaying", total=sum(span.end - span.start for span in spans))
+        source = _snapshot(known, snapshot, bar) if snapshot else _whole_topic(known)
+        topics, history, spans = source
+        events = sum(span.end - span.start for span in spans)
+        folding = bar.add_task("Folding tiles across cards", total=events)
+        task = bar.add_task("Replaying", total=events)
         total = replay_history(
             topics,
             history,
             spans,
             output,
             workers=workers,
+            folded=lambda count: bar.advance(folding, count),
             progress=lambda count: bar.advance(task, count),
         )
     typer.echo(f"{total:,} events in {output}")
@@ -101,11 +107,14 @@ def _whole_topic(known: "Settings") -> "Source":
     return WholeTopics(known.kafka), KafkaHistory(known.kafka), spans
 
 
-def _snapshot(known: "Settings", uri: str) -> "Source":
+def _snapshot(known: "Settings", uri: str, bar: "Progress") -> "Source":
     from models.snapshot import load_manifest
     from models.snapshot_history import SnapshotHistory
 
-    held = SnapshotHistory.opened(known, load_manifest(known, uri))
+    manifest = load_manifest(known, uri)
+    topics = (known.kafka.topic, known.kafka.labels_topic)
+    task = bar.add_task("Reading offsets", total=sum(manifest.part(t).rows for t in topics))
+    held = SnapshotHistory.opened(known, manifest, lambda count: bar.advance(task, count))
     return held, held, held.spans()
 
 

@@ -1,6 +1,6 @@
 """Features of chosen cards' events, from a whole topic read once, in bounded memory."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,6 +23,7 @@ from features.tile_reader import TileReader
 from features.tile_store import MemoryTileStore
 
 READ_RECORDS = 50_000
+Progress = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +35,15 @@ class Recomputed:
 
 
 class Topics(Protocol):
-    """Every transaction and label, as tables of one partition in offset order."""
+    """Every transaction and label: a table holds rows of one partition, and each partition's rows
+    come in offset order; which partition's turn it is does not matter.
+    """
 
     def transactions(self) -> Iterator[pa.Table]:
-        """All transactions, one partition after the other."""
+        """All transactions."""
 
     def labels(self) -> Iterator[pa.Table]:
-        """All labels, one partition after the other."""
+        """All labels."""
 
 
 class WholeTopics:
@@ -88,12 +91,18 @@ def recompute(
     return Recomputed(own, matrix)
 
 
-def refold(topics: Topics, newest: int) -> tuple[MemoryTileStore, pa.Table]:
-    """All tiles anew, and up to `newest` of each partition's last transactions."""
+def refold(
+    topics: Topics, newest: int, progress: Progress = lambda count: None
+) -> tuple[MemoryTileStore, pa.Table]:
+    """All tiles anew, and up to `newest` of each partition's last transactions.
+
+    `progress` is told transactions as they are folded.
+    """
     folder = everything(())
     last: dict[int, pa.Table] = {}
     for events in topics.transactions():
         _fold(folder, events, pa.array([], pa.string()))
+        progress(len(events))
         if len(events):
             number = int(events["partition"][0].as_py())
             last[number] = events.slice(max(0, len(events) - newest))

@@ -11,7 +11,7 @@ A topic that has grown fills up its last table: the file that held its beginning
 import contextlib
 import queue
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -28,13 +28,12 @@ from contracts.kafka import OffsetRange
 from features.definition import FEATURE_SET
 from features.engine import FeatureMatrix
 from features.history import History
-from features.recompute import Topics, refold
+from features.recompute import Progress, Topics, refold
 from features.serving import FeatureServer
 from features.store import MemoryStateStore
 from features.tile_reader import TileReader
 from features.tile_store import TileStore
 
-Progress = Callable[[int], None]
 POLL_SECONDS = 0.2
 KEYS = ("partition", "offset", "card_id", "transaction_id", "event_time", "amount_minor")
 _FILE = re.compile(r"(\d{4,})-(\d{12,})-(\d{12,})\.parquet")
@@ -60,12 +59,14 @@ def replay_history(
     folder: Path,
     *,
     workers: int,
-    progress: Progress | None = None,
+    folded: Progress = lambda count: None,
+    progress: Progress = lambda count: None,
 ) -> int:
     """Write the features of all spans' events below `folder`; the number of events.
 
     `topics` and `history` are of one source, Kafka or a snapshot, and can be sent to a process.
-    Each span starts at its partition's first record. `progress` is told events as they are done.
+    Each span starts at its partition's first record. `folded` is told events as they are folded
+    into tiles, `progress` then as they are done.
 
     Raises:
         BrokerError: Kafka does not answer, or retention deleted part of a span.
@@ -74,7 +75,7 @@ def replay_history(
         ReplayError: a process was killed; the partitions that were not done are named.
     """
     refuse_foreign(folder)
-    tiles, _ = refold(topics, 0)
+    tiles, _ = refold(topics, 0, folded)
     # The manager ends first: who then still replays ends as it tells of its next table.
     with ProcessPoolExecutor(max_workers=workers) as pool, Manager() as manager:
         told = manager.Queue()
@@ -83,7 +84,7 @@ def replay_history(
             for span in spans
         }
         try:
-            return _awaited(jobs, told, progress or _ignore)
+            return _awaited(jobs, told, progress)
         except (BrokenProcessPool, EOFError, ConnectionError) as error:
             raise ReplayError(
                 "a process of the replay was killed, perhaps for want of memory; "
@@ -110,16 +111,12 @@ def _has_result(job: Future[int]) -> bool:
     return job.done() and job.exception() is None
 
 
-def _ignore(count: int) -> None:
-    """Nobody wants to know."""
-
-
 def replay_partition(
     history: History,
     span: OffsetRange,
     folder: Path,
     tiles: TileStore,
-    progress: Progress | None = None,
+    progress: Progress = lambda count: None,
 ) -> int:
     """Replay one partition into `folder`; the number of its events. `tiles` are everybody's."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -141,8 +138,7 @@ def replay_partition(
             pq.write_table(table_of(events, served), unfinished)
             unfinished.replace(path)
         total += len(events)
-        if progress is not None:
-            progress(len(events))
+        progress(len(events))
     return total
 
 

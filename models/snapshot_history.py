@@ -5,7 +5,7 @@ before it. So an event is given out when no later file holds a smaller offset of
 waits for that is what arrived out of order.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,14 +31,21 @@ class SnapshotHistory:
     firsts: dict[str, Firsts]
 
     @classmethod
-    def opened(cls, settings: Settings, manifest: SnapshotManifest) -> "SnapshotHistory":
-        """Look through the files once.
+    def opened(
+        cls,
+        settings: Settings,
+        manifest: SnapshotManifest,
+        progress: Callable[[int], None] = lambda count: None,
+    ) -> "SnapshotHistory":
+        """Look through the files once; `progress` is told a file's rows when it has been read.
 
         Raises:
             ObjectStoreError: a file is missing, or its bytes are not those that were written.
         """
         topics = (settings.kafka.topic, settings.kafka.labels_topic)
-        return cls(settings, manifest, {t: _firsts(settings, manifest, t) for t in topics})
+        return cls(
+            settings, manifest, {t: _firsts(settings, manifest, t, progress) for t in topics}
+        )
 
     def spans(self) -> list[OffsetRange]:
         """The transactions' offsets by partition."""
@@ -51,34 +58,38 @@ class SnapshotHistory:
     def read(self, partition: int, start: int, end: int) -> Iterator[pa.Table]:
         """See `History`."""
         span = OffsetRange(self.settings.kafka.topic, partition, start, end)
-        yield from cut_alike(self._rows(span))
+        yield from cut_alike(self._rows(span.topic, [span]))
 
     def transactions(self) -> Iterator[pa.Table]:
-        """See `Topics`."""
-        for span in self.spans():
-            yield from self._rows(span)
+        """See `Topics`; the partitions alternate, so that each file is read once."""
+        yield from self._rows(self.settings.kafka.topic)
 
     def labels(self) -> Iterator[pa.Table]:
-        """See `Topics`."""
-        for span in self._spans(self.settings.kafka.labels_topic):
-            yield from self._rows(span)
+        """See `Topics`; the partitions alternate."""
+        yield from self._rows(self.settings.kafka.labels_topic)
 
     def _spans(self, topic: str) -> list[OffsetRange]:
         return [span for span in self.manifest.ranges if span.topic == topic]
 
-    def _rows(self, span: OffsetRange) -> Iterator[pa.Table]:
-        """A partition's rows in offset order, in tables of any size but none."""
+    def _rows(self, topic: str, spans: Sequence[OffsetRange] = ()) -> Iterator[pa.Table]:
+        """A topic's rows in `spans`, or all, in tables of any size but none.
+
+        Each partition's come in offset order.
+        """
         objects = open_objects(self.settings.object_store)
-        later = [*self.firsts[span.topic][1:], {}]
-        waiting: list[pa.Table] = []
-        for file, following in zip(self.manifest.part(span.topic).files, later, strict=True):
-            waiting.append(_within(read_file(objects, file), span))
-            rows = pa.concat_tables(waiting).sort_by("offset")
-            until = following.get(span.partition, span.end)
-            ready = int(np.searchsorted(rows["offset"].to_numpy(), until))
-            if ready:
-                yield rows.slice(0, ready)
-            waiting = [rows.slice(ready)]
+        later = [*self.firsts[topic][1:], {}]
+        waiting = dict[int, pa.Table]()
+        for file, following in zip(self.manifest.part(topic).files, later, strict=True):
+            records = read_file(objects, file)
+            for span in spans or self._spans(topic):
+                number = span.partition
+                held = [waiting[number]] if number in waiting else []
+                rows = pa.concat_tables([*held, _within(records, span)]).sort_by("offset")
+                until = following.get(number, span.end)
+                ready = int(np.searchsorted(rows["offset"].to_numpy(), until))
+                if ready:
+                    yield rows.slice(0, ready)
+                waiting[number] = rows.slice(ready)
 
 
 def _within(table: pa.Table, span: OffsetRange) -> pa.Table:
@@ -87,7 +98,9 @@ def _within(table: pa.Table, span: OffsetRange) -> pa.Table:
     return table.filter(pa.array(is_own))
 
 
-def _firsts(settings: Settings, manifest: SnapshotManifest, topic: str) -> Firsts:
+def _firsts(
+    settings: Settings, manifest: SnapshotManifest, topic: str, progress: Callable[[int], None]
+) -> Firsts:
     objects = open_objects(settings.object_store)
     found: list[dict[int, int]] = []
     smallest: dict[int, int] = {}
@@ -97,4 +110,5 @@ def _firsts(settings: Settings, manifest: SnapshotManifest, topic: str) -> First
             known = smallest.get(row["partition"], row["offset_min"])
             smallest[row["partition"]] = min(known, row["offset_min"])
         found.append(dict(smallest))
+        progress(len(rows))
     return tuple(reversed(found))

@@ -1,7 +1,9 @@
 """A snapshot replayed file by file: the bits of one call, whatever day a record says it is of."""
 
 from collections import Counter
+from datetime import date
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 import pyarrow as pa
@@ -60,11 +62,16 @@ def test_a_replay_gives_what_one_call_gives(settings: Settings, tmp_path: Path) 
     events = astray(make_events(World(900, 30, days=20, partitions=3, merchants=5), 4))
     labels = make_labels(events, 5, share=0.2)
     manifest = snapshot_of(settings, transactions=events, transaction_labels=labels)
-    held = SnapshotHistory.opened(settings, manifest)
+    seen: list[int] = []
+    folded: list[int] = []
     told: list[int] = []
+    held = SnapshotHistory.opened(settings, manifest, seen.append)
+    assert sum(seen) == len(events) + len(labels)
     out = tmp_path / "out"
-    done = replay_history(held, held, held.spans(), out, workers=2, progress=told.append)
-    assert done == sum(told) == len(events)
+    done = replay_history(
+        held, held, held.spans(), out, workers=2, folded=folded.append, progress=told.append
+    )
+    assert done == sum(told) == sum(folded) == len(events)
     written = pa.concat_tables(pq.read_table(path) for path in sorted(out.iterdir()))
     order = np.lexsort((events["offset"].to_numpy(), events["partition"].to_numpy()))
     truth = replay(events, labels=labels).values[order]
@@ -83,9 +90,31 @@ def test_what_waits_is_only_what_came_out_of_order(settings: Settings) -> None:
     days = len(manifest.part("transactions").files)
     assert days >= 10
     assert len(tables) == 2 * days
-    for number, own in ((0, tables[:days]), (1, tables[days:])):
+    for number, own in ((0, tables[::2]), (1, tables[1::2])):
         offsets = [offset for table in own for offset in table["offset"].to_pylist()]
         assert offsets == list(range(manifest.end_offsets("transactions")[number]))
+
+
+def test_all_partitions_come_from_one_reading(settings: Settings) -> None:
+    """Each file can go when the first partition's rows of it have come: it is not read again."""
+    events = make_events(World(600, 30, days=10, partitions=3), 4)
+    labels = make_labels(events, 5)
+    manifest = snapshot_of(settings, transactions=events, transaction_labels=labels)
+    held = SnapshotHistory.opened(settings, manifest)
+    objects = open_objects(settings.object_store)
+    for topic, tables in (
+        ("transactions", held.transactions()),
+        ("transaction_labels", held.labels()),
+    ):
+        rows = 0
+        for table in tables:
+            rows += len(table)
+            read = {int(us) // DAY_US for us in table["timestamp_us"].to_numpy()}
+            for file in manifest.part(topic).files:
+                days = (date.fromisoformat(file.key.split("day=")[1][:10]) - date(1970, 1, 1)).days
+                if days in read:
+                    Path(urlsplit(objects.uri(file.key)).path).unlink(missing_ok=True)
+        assert rows == manifest.part(topic).rows
 
 
 def test_a_file_that_was_changed_is_no_history(settings: Settings) -> None:
