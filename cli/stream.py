@@ -75,8 +75,8 @@ def direct(
 ) -> None:
     """Decide every transaction without Spark, in milliseconds, until stopped."""
     from cli.root import settings
-    from inference.assembly import direct_pipeline
     from inference.direct import DirectOptions, run_direct
+    from inference.pipelines import direct_pipeline
 
     _log_to_stderr()
     configured = settings()
@@ -91,8 +91,8 @@ def direct(
 def _watched(configured: "Settings", pipeline: str, stop: threading.Event) -> Iterator["Life"]:
     """Refuse topics that do not fit, now and later; leave what happened where `status` looks."""
     from contracts.kafka import partition_counts, refuse_topics
-    from inference.assembly import make_notes
     from inference.notes import shown_life
+    from inference.pipelines import make_notes
     from inference.topic_watch import watched_topics
 
     kafka = configured.kafka

@@ -1,20 +1,9 @@
 """Notices a frontier that does not come on while readers need it to."""
 
-import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
 
 from features.tile_fold import EVENTS, LABELS, Partition, TileFolder, needed_ms
-
-
-@dataclass(frozen=True, slots=True)
-class Stall:
-    """The partition that holds the frontier of EVENTS or LABELS back, and by how much."""
-
-    kind: str
-    partition: int
-    stands_at_ms: int
-    behind_ms: int
+from features.tile_sign import Stall
 
 
 class FrontierWatch:
@@ -63,27 +52,3 @@ def slowest(folder: TileFolder, kind: str) -> Partition:
     """The partition of a kind that is least far."""
     own = [partition for partition in folder.places if partition[0] == kind]
     return min(own, key=lambda partition: folder.places[partition].frontier)
-
-
-@dataclass(frozen=True, slots=True)
-class TileSign:
-    """What `fraud tiles` says of itself in its sign of life."""
-
-    transactions_ms: int
-    labels_ms: int
-    broken_promises: int
-    stall: Stall | None = None
-
-    def to_json(self) -> str:
-        """As it stands in Redis."""
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def from_json(cls, body: bytes | str) -> "TileSign | None":
-        """The inverse of `to_json`; another version's sign is none."""
-        try:
-            tree = json.loads(body)
-            stall = tree.pop("stall")
-            return cls(**tree, stall=None if stall is None else Stall(**stall))
-        except (ValueError, TypeError, KeyError, AttributeError):
-            return None

@@ -6,8 +6,8 @@ from typing import Protocol
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from features.frontier_watch import TileSign
 from features.tile_fold import TileFolder
+from features.tile_sign import TileSign
 
 
 class Folding(Protocol):

@@ -13,12 +13,13 @@ from contracts.frontiers import alive_key
 from contracts.metrics_page import MetricsError, served_page
 from contracts.settings import Settings
 from features import layout
-from features.frontier_watch import FrontierWatch, Stall, TileSign
+from features.frontier_watch import FrontierWatch
 from features.kafka_tile_source import KafkaTileSource
 from features.redis_tile_store import RedisTileStore
 from features.serving import make_tile_store
 from features.tile_metrics import TileCollector
 from features.tile_service import BACKLOG_RECORDS, TileService
+from features.tile_sign import Stall, TileSign
 from features.tile_store import TileManifest, TileStore
 from features.tile_writer import Keeping
 

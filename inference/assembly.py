@@ -9,11 +9,11 @@ from features.definition import FEATURE_SET
 from features.serving import FeatureServer, make_server, make_store, store_prefix
 from inference.metrics import Gauges, StreamCollector
 from inference.model_pool import MlflowRegistry, ModelPool
-from inference.notes import RedisNotes
 from inference.pins import RedisPins
+from inference.pipelines import make_notes, make_tallies
 from inference.scorer import Scorer, Topics
 from inference.shadow import ShadowBudget
-from inference.tallies import Meter, RedisTallies
+from inference.tallies import Meter
 
 
 def make_features(settings: Settings, pipeline: str = "") -> FeatureServer:
@@ -45,16 +45,6 @@ def make_pins(settings: Settings) -> RedisPins:
     return RedisPins(settings.redis.url, store_prefix(settings.kafka.topic))
 
 
-def make_tallies(settings: Settings, pipeline: str = "") -> RedisTallies:
-    """Sums of a pipeline, beside its state."""
-    return RedisTallies(settings.redis.url, _prefix(settings, pipeline))
-
-
-def make_notes(settings: Settings, pipeline: str = "") -> RedisNotes:
-    """What a pipeline's processes say of themselves, beside its sums."""
-    return RedisNotes(settings.redis.url, _prefix(settings, pipeline))
-
-
 @contextmanager
 def shown_metrics(
     settings: Settings, port: int | None, pipeline: str = "", gauges: Gauges = dict
@@ -73,13 +63,3 @@ def shown_metrics(
     )
     with served_page(port, collector):
         yield
-
-
-def direct_pipeline(group: str) -> str:
-    """The pipeline of the direct consumers of a group."""
-    return f"direct:{group}"
-
-
-def _prefix(settings: Settings, pipeline: str) -> str:
-    prefix = store_prefix(settings.kafka.topic)
-    return f"{prefix}:{pipeline}" if pipeline else prefix

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from contracts.errors import FraudError, TopicError
 from contracts.kafka import refuse_topics
 from contracts.settings import KafkaSettings
-from features.frontier_watch import Stall, TileSign
+from features.tile_sign import Stall, TileSign
 from inference.notes import (
     DECIDING,
     FAILED,

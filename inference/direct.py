@@ -13,16 +13,15 @@ from confluent_kafka import OFFSET_INVALID, Consumer, TopicPartition
 from contracts.kafka import client_config, make_producer
 from contracts.settings import KafkaSettings, Settings
 from inference.assembly import (
-    direct_pipeline,
     make_features,
     make_pool,
     make_scorer,
-    make_tallies,
     shown_metrics,
 )
 from inference.consumer import Client, DirectConsumer
 from inference.notes import Life
 from inference.outbox import Outbox, Sender, TransactionalOutbox, TransactionalSender
+from inference.pipelines import direct_pipeline, make_tallies
 from inference.start_offsets import build_state, resolve_start
 from inference.tallies import Meter
 

@@ -17,6 +17,7 @@ from contracts.errors import BundleError, FraudError
 from contracts.settings import Settings
 from inference.notes import MODEL, MemoryNotes, Notes
 from inference.ports import Model
+from inference.threads import survive
 
 logger = logging.getLogger(__name__)
 
@@ -226,11 +227,3 @@ class ModelPool:
     def close(self) -> None:
         """Stop the background refresh."""
         self._stop.set()
-
-
-def survive(step: Callable[[], None]) -> None:
-    """Run one step of a background thread, which must outlive whatever it meets."""
-    try:
-        step()
-    except Exception:  # entry point of a thread: an unknown error may not end the watch
-        logger.exception("a background step failed; it is tried again")

@@ -12,9 +12,10 @@ from contracts.errors import RegistryError, StoreError
 from contracts.settings import Settings
 from features.warm import load_kernels
 from inference.arrow_frames import answer_rows, source_batch
-from inference.assembly import make_pins, make_pool, make_scorer, make_tallies
+from inference.assembly import make_pins, make_pool, make_scorer
 from inference.model_pool import ModelPool
 from inference.pins import Pins
+from inference.pipelines import make_tallies
 from inference.ports import Model
 from inference.reasons import load_kernel
 from inference.scorer import Scorer

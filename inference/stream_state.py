@@ -9,14 +9,14 @@ from contracts.errors import BrokerError, RegistryError, StoreError
 from contracts.frontiers import alive_key
 from contracts.kafka import partition_counts
 from contracts.settings import Settings
-from features.frontier_watch import TileSign
-from inference.assembly import direct_pipeline, make_notes, make_tallies
+from features.tile_sign import TileSign
 from inference.conditions import (
     Condition,
     pipeline_conditions,
     tile_conditions,
     topic_conditions,
 )
+from inference.pipelines import direct_pipeline, make_notes, make_tallies
 from models.registry import champion_version
 
 

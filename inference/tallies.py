@@ -5,15 +5,17 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import redis
 
 from contracts.errors import StoreError
-from inference.model_pool import survive
-from inference.records import SourceBatch
+from inference.threads import survive
 from inference.troubles import TROUBLES
+
+if TYPE_CHECKING:
+    from inference.records import SourceBatch
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +96,7 @@ class Meter:
         self._pending: Counter[str] = Counter()
         self._stop = threading.Event()
 
-    def count(self, tally: Mapping[str, int], batch: SourceBatch | None = None) -> None:
+    def count(self, tally: Mapping[str, int], batch: "SourceBatch | None" = None) -> None:
         """Take over counts, and of a batch's records their age and what lies in the future."""
         with self._lock:
             self._pending.update(tally)

@@ -1,6 +1,8 @@
 """What is wrong with the stream stands below the services, in words and with the remedy."""
 
 import io
+import subprocess
+import sys
 
 from rich.console import Console
 
@@ -21,3 +23,17 @@ def test_each_condition_has_its_line() -> None:
         ["stream", "no champion yet", "Train one"],
         ["kafka", "topics are missing (got [bold])", "Create it"],
     ]
+
+
+PROBE = """
+import sys
+import cli.stack_views, inference.stream_state, stack.bring_up, stack.status
+print(*{name.partition(".")[0] for name in sys.modules})
+"""
+
+
+def test_looking_loads_no_kernel_and_no_model_library() -> None:
+    """The status of a stack is there at once (ADR 0003)."""
+    done = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, check=True)
+    heavy = {"numba", "llvmlite", "pyarrow", "pandas", "sklearn", "xgboost", "mlflow", "pyspark"}
+    assert not heavy & set(done.stdout.split())

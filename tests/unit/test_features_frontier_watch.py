@@ -9,10 +9,11 @@ from features_events import DAY, HOUR, MINUTE, START_US
 
 from contracts.columns import EVENT_SCHEMA
 from contracts.metrics_page import served_page
-from features.frontier_watch import FrontierWatch, Stall, TileSign
+from features.frontier_watch import FrontierWatch
 from features.tile_fold import EVENTS, LABELS, Partition, Place, TileFolder
 from features.tile_metrics import TileCollector
 from features.tile_service import Arrived, TileService
+from features.tile_sign import Stall, TileSign
 from features.tile_store import MemoryTileStore
 
 WAIT_SECONDS = 10.0

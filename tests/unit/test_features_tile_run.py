@@ -10,11 +10,12 @@ from prometheus_client import CollectorRegistry
 
 from contracts.errors import BrokerError, FraudError, StoreError, TilesError
 from contracts.frontiers import Promise, readable_promise
-from features.frontier_watch import FrontierWatch, TileSign
+from features.frontier_watch import FrontierWatch
 from features.kafka_tile_source import end_of
 from features.tile_fold import Partition
 from features.tile_run import await_renewal, fold_until, page_if_free
 from features.tile_service import Arrived, TileService
+from features.tile_sign import TileSign
 from features.tile_store import MemoryTileStore, TileManifest
 
 

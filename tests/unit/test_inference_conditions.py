@@ -14,10 +14,10 @@ from contracts.errors import BrokerError, BundleError, RegistryError, StreamErro
 from contracts.kafka import refuse_topics
 from contracts.settings import KafkaSettings, load_settings
 from features.definition import FEATURE_SET
-from features.frontier_watch import Stall, TileSign
 from features.serving import FeatureServer
 from features.store import MemoryStateStore
 from features.tile_reader import TileReader
+from features.tile_sign import Stall, TileSign
 from features.tile_store import MemoryTileStore, TileManifest
 from inference.conditions import (
     Condition,
