@@ -71,7 +71,7 @@ class ForestPredictor:
         import xgboost
 
         booster = xgboost.Booster()
-        booster.load_model(str(folder / MODEL_FILE))
+        booster.load_model(bytearray((folder / MODEL_FILE).read_bytes()))
         return cls(booster, prepare)
 
 

@@ -75,4 +75,4 @@ class LightgbmPredictor:
         """From the files that `save` wrote."""
         import lightgbm
 
-        return cls(lightgbm.Booster(model_file=str(folder / MODEL_FILE)), prepare)
+        return cls(lightgbm.Booster(model_str=(folder / MODEL_FILE).read_text()), prepare)

@@ -87,7 +87,7 @@ class XgboostPredictor:
         import xgboost
 
         booster = xgboost.Booster(params={"nthread": SCORING_THREADS})
-        booster.load_model(str(folder / "model.ubj"))
+        booster.load_model(bytearray((folder / "model.ubj").read_bytes()))
         return cls(booster, prepare)
 
 

@@ -12,6 +12,7 @@ from models_world import make_table, policy_settings, settings_with
 from requests import HTTPError, Response
 
 from contracts.errors import BundleError, RegistryError
+from models import forest_family, lightgbm_family, neural_family
 from models.arms import make_arm
 from models.bundle import (
     _REQUIRED,
@@ -123,6 +124,27 @@ def test_trouble_of_this_machine_is_not_the_bundles(trouble: Exception) -> None:
         blamed("3"),
     ):
         raise trouble
+    assert not isinstance(caught.value, BundleError)
+
+
+@pytest.mark.parametrize(
+    ("family", "name"),
+    [
+        ("xgboost", "model.ubj"),
+        ("lightgbm", lightgbm_family.MODEL_FILE),
+        ("random_forest", forest_family.MODEL_FILE),
+        ("neural_net", neural_family.MODEL_FILE),
+    ],
+)
+def test_a_file_that_this_machine_cannot_read_is_not_damaged(
+    folder: Path, family: str, name: str
+) -> None:
+    """Too many open files, a failing disk: no library may take it for a fault of the model."""
+    header = json.loads((folder / "predictor.json").read_text())
+    change(folder / "predictor.json", family=family, prepare=header["prepare"])
+    (folder / name).symlink_to(folder / name)  # reading it is an OSError
+    with pytest.raises(RegistryError, match="cannot be opened on this machine") as caught:
+        open_bundle(folder, "3")
     assert not isinstance(caught.value, BundleError)
 
 
