@@ -29,12 +29,14 @@ PARTS = 64
 class Place:
     """Where folding stands in a partition: the next offset, and the clock before it.
 
-    `days` holds, of each day that began, the first offset and the clock before that.
+    `days` holds, of each day that began, the first offset and the clock before that. Records
+    before `counted` have been looked at for broken promises, by an earlier process perhaps.
     """
 
     offset: int = 0
     clock: int = 0
     promised: int = 0
+    counted: int = 0
     days: deque[tuple[int, int, int]] = field(default_factory=deque)
     promises: list[tuple[int, int]] = field(default_factory=list)
 
@@ -44,14 +46,15 @@ class Place:
         return max(self.clock, self.promised)
 
     def advance(self, offsets: Ints, clocks: Ints, end: int) -> int:
-        """Take note of records up to `end`; how many broke a promise."""
+        """Take note of records up to `end`; how many more broke a promise."""
         days = np.concatenate(([self.clock // layout.DAY], clocks // layout.DAY))
         for row in np.flatnonzero(np.diff(days)).tolist():
             before = self.clock if row == 0 else int(clocks[row - 1])
             self.days.append((int(days[row + 1]), int(offsets[row]), before))
-        broken = int((clocks < self.promised).sum())
+        broken = int(((clocks < self.promised) & (offsets >= self.counted)).sum())
         self.clock = int(clocks[-1]) if len(clocks) else self.clock
         self.offset = end
+        self.counted = max(self.counted, end)
         self.keep_promises()
         return broken
 
@@ -69,17 +72,21 @@ class Place:
 
 
 class TileFolder:
-    """Open tiles and frontiers of all partitions; tiles before `closed_ms` are not folded again."""
+    """Open tiles and frontiers of all partitions; tiles before `closed_ms` are not folded again.
+
+    `broken_promises` counts records that came after a promise that there would be none so early.
+    """
 
     def __init__(
         self,
         places: Mapping[Partition, Place],
         closed_ms: Mapping[str, int],
+        broken_promises: int = 0,
         feature_set: FeatureSet = FEATURE_SET,
     ) -> None:
         self._plans = feature_set.shared
         self.places = dict(places)
-        self.broken_promises = 0
+        self.broken_promises = broken_promises
         self.closed_ms = dict(closed_ms)
         self._ledger = LabelLedger()
         self._open: list[list[Tiles]] = [[] for _ in range(layout.SECTIONS)]
@@ -131,6 +138,10 @@ class TileFolder:
             for (kind, number), place in self.places.items()
             if kind == EVENTS
         }
+
+    def counted(self) -> dict[str, int]:
+        """Up to where each partition's broken promises are in the count."""
+        return {f"{kind}/{number}": place.counted for (kind, number), place in self.places.items()}
 
     def _clocks(self, partition: Partition, records: pa.Table, end: int) -> Ints:
         place = self.places[partition]

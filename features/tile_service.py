@@ -79,26 +79,22 @@ class TileService:
         self._written_at = clock()
         self.manifest = TileManifest("")
         self.folder = TileFolder({}, {EVENTS: 0, LABELS: 0})
-        self._broken_before = 0
 
     @property
     def broken_promises(self) -> int:
-        """Records that came after a promise that there would be none so early.
-
-        Since the tiles were begun: tiles that are made anew hold them.
-        """
-        return self._broken_before + self.folder.broken_promises
+        """Records behind a promise since the tiles were begun: tiles made anew hold them."""
+        return self.folder.broken_promises
 
     def start(self) -> None:
         """Take up what the store holds, or begin anew."""
-        manifest, broken = self._store.manifest(), self.broken_promises
+        manifest = self._store.manifest()
         if manifest is None:
-            manifest, broken = TileManifest(uuid.uuid4().hex[:12]), 0
+            manifest = TileManifest(uuid.uuid4().hex[:12])
             self._store.begin(manifest)
         self.manifest = manifest
         places = {partition: _place(manifest, partition) for partition in self._source.partitions()}
         closed = {EVENTS: manifest.transactions_ms, LABELS: manifest.labels_ms}
-        self.folder, self._broken_before = TileFolder(places, closed), broken
+        self.folder = TileFolder(places, closed, manifest.broken_promises)
         self._source.seek({partition: place.offset for partition, place in places.items()})
         logger.info("folding from %s", {f"{k}/{p}": x.offset for (k, p), x in places.items()})
 
@@ -126,7 +122,7 @@ class TileService:
             logger.warning("the tiles were wiped or begun anew: starting over from the store")
             self.start()
             return
-        if not self._has_moved():
+        if not self._has_moved() and self.broken_promises == self.manifest.broken_promises:
             return
         try:
             self.manifest = write_closed(self._store, self.manifest, self.folder, self._keeping)
@@ -171,7 +167,8 @@ def _place(manifest: TileManifest, partition: Partition) -> Place:
     kind, number = partition
     offset, clock = manifest.positions.get(f"{kind}/{number}", (0, 0))
     day = manifest.transactions_ms // layout.DAY
-    return Place(offset, clock, days=deque([(day, offset, clock)]) if offset else deque())
+    days = deque([(day, offset, clock)] if offset else [])
+    return Place(offset, clock, counted=manifest.counted.get(f"{kind}/{number}", 0), days=days)
 
 
 class QueuedPromises:

@@ -21,6 +21,8 @@ class TileManifest:
 
     Milliseconds. `kept_from` is per section the first tile that is still there. `positions` maps
     "topic/partition" to where folding goes on after a restart: an offset, and the clock before it.
+    `broken_promises` are counted up to the offsets `counted`: what is folded again is not counted
+    again.
     """
 
     generation: str
@@ -28,6 +30,8 @@ class TileManifest:
     labels_ms: int = 0
     kept_from: tuple[int, ...] = (0,) * layout.SECTIONS
     positions: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    broken_promises: int = 0
+    counted: Mapping[str, int] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """As it is stored."""

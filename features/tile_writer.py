@@ -60,6 +60,8 @@ def write_closed(
         labels_ms=folder.closed_ms[LABELS],
         kept_from=_kept_from(manifest, keeping.oldest(store, folder.closed_ms[EVENTS])),
         positions=folder.positions(),
+        broken_promises=folder.broken_promises,
+        counted=folder.counted(),
     )
     store.mark(after)
     if after.transactions_ms // layout.DAY > manifest.transactions_ms // layout.DAY:

@@ -1,7 +1,9 @@
 """A frontier that stalls is noticed, one that comes on is not; both are on the metrics page."""
 
+import itertools
 import urllib.request
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pyarrow as pa
 import pytest
@@ -14,7 +16,7 @@ from features.tile_fold import EVENTS, LABELS, Partition, Place, TileFolder
 from features.tile_metrics import TileCollector
 from features.tile_service import Arrived, TileService
 from features.tile_sign import Stall, TileSign
-from features.tile_store import MemoryTileStore
+from features.tile_store import MemoryTileStore, TileStore
 
 WAIT_SECONDS = 10.0
 START = START_US // 1000
@@ -144,13 +146,15 @@ class LateSource:
 
     def __init__(self) -> None:
         self.turn = 0
+        self.sought: Mapping[Partition, int] = {}
 
     def partitions(self) -> Sequence[Partition]:
         """One of each kind."""
         return [(EVENTS, 0), (LABELS, 0)]
 
     def seek(self, offsets: Mapping[Partition, int]) -> None:
-        """Nothing is read twice."""
+        """All is read again, the promise as well."""
+        self.turn, self.sought = 0, offsets
 
     def poll(self) -> Sequence[Arrived]:
         """A record in time, nothing, then two of which one is late."""
@@ -169,13 +173,18 @@ class LateSource:
         return None
 
 
-def test_broken_promises_are_on_the_metrics_page() -> None:
-    """What the service counted is what a scraper reads, after a restart from the store as well."""
-    service = TileService(MemoryTileStore(), LateSource(), wall_ms=lambda: 0)
+def late_service(store: TileStore) -> TileService:
+    """A new process over a store, after all that its source has to give."""
+    service = TileService(store, LateSource(), clock=itertools.count().__next__, wall_ms=lambda: 0)
     service.start()
     for _ in range(3):
         service.step()
-    service.start()
+    return service
+
+
+def test_broken_promises_are_on_the_metrics_page() -> None:
+    """What the service counted is what a scraper reads."""
+    service = late_service(MemoryTileStore())
     with (
         served_page(0, TileCollector(service, lambda: TileSign(0, 0, 0))) as port,
         urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as page,
@@ -183,6 +192,35 @@ def test_broken_promises_are_on_the_metrics_page() -> None:
         text = page.read().decode()
     assert "fraud_broken_promises_total 1.0" in text
     assert "fraud_frontier_stalled 0.0" in text
+
+
+def test_broken_promises_are_counted_once() -> None:
+    """A restart knows of those before it, and does not count them again as it folds them again."""
+    store, source = MemoryTileStore(), LateSource()
+    late_service(store)
+    again = TileService(store, source, clock=itertools.count().__next__, wall_ms=lambda: 0)
+    again.start()
+    assert again.broken_promises == 1
+    assert source.sought[EVENTS, 0] == 0
+    for _ in range(3):
+        again.step()
+    again.start()
+    assert again.broken_promises == 1
+
+
+def test_a_broken_promise_is_kept_before_the_minute_is_over() -> None:
+    """No minute passes after it in which the count could be written with the tiles."""
+    store = MemoryTileStore()
+    service = TileService(store, LateSource(), clock=lambda: 0.0, wall_ms=lambda: 0)
+    service.start()
+    for _ in range(3):
+        service.step()
+    service.manifest = replace(service.manifest, transactions_ms=service.folder.frontier(EVENTS))
+    store.mark(service.manifest)
+    service.write()
+    written = store.manifest()
+    assert written is not None
+    assert written.broken_promises == 1
 
 
 def test_frontiers_and_stalls_are_on_the_metrics_page() -> None:
