@@ -25,7 +25,7 @@ import yaml
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from contracts.kafka import RawRecord, full_ranges
+from contracts.kafka import RawRecord, full_ranges, partitions_of
 from contracts.settings import KafkaSettings, Settings, load_settings
 from features.definition import FEATURE_SET
 from features.engine import replay
@@ -99,7 +99,7 @@ def create_topics(kafka: KafkaSettings, names: Collection[str]) -> None:
     new = [
         NewTopic(
             getattr(kafka, name),
-            kafka.partitions,
+            partitions_of(kafka, getattr(kafka, name)),
             1,
             config={"message.timestamp.type": "LogAppendTime"} if name == "scores_topic" else {},
         )

@@ -36,12 +36,16 @@ def tiles(
     import logging
 
     from cli.signals import stop_on_signals
+    from contracts.kafka import partition_counts, refuse_topics
     from features.tile_run import run_tiles
+    from inference.topic_watch import watched_topics
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     configured = settings()
     port = configured.spark.ui_port + 51 if metrics_port < 0 else metrics_port or None
-    run_tiles(configured, stop_on_signals(), port)
+    kafka, stop = configured.kafka, stop_on_signals()
+    with watched_topics(lambda: refuse_topics(kafka, partition_counts(kafka)), stop):
+        run_tiles(configured, stop, port)
 
 
 def rebuild_state() -> None:

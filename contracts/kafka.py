@@ -136,18 +136,20 @@ def partition_counts(kafka: KafkaSettings, *, timeout_seconds: float = 5.0) -> d
 
 
 def refuse_topics(kafka: KafkaSettings, counts: Mapping[str, int]) -> None:
-    """Features, state and checkpoints hold for a topic with the partitions that it was made with.
+    """Features, state and checkpoints hold for topics with the partitions that they were made with.
 
     Raises:
-        TopicError: a topic that the stream reads or writes is missing, or transactions have another
-            number of partitions than the settings say.
+        TopicError: a topic that the stream or the tiles read or write is missing, or one that they
+            read has another number of partitions than it is made with.
     """
+    read = [kafka.topic, kafka.labels_topic, kafka.frontiers_topic]
     written = [kafka.scores_topic, kafka.rejects_topic, kafka.shadow_topic]
-    needed = [kafka.topic, *written, *([kafka.alerts_topic] if kafka.copy_alerts else [])]
+    needed = [*read, *written, *([kafka.alerts_topic] if kafka.copy_alerts else [])]
     missing = [name for name in needed if name not in counts]
     if missing:
         raise TopicError("topics are missing", value=missing, remedy=_MAKE_TOPIC)
-    refuse_other_partitions(kafka, kafka.topic, counts[kafka.topic])
+    for topic in read:
+        refuse_other_partitions(kafka, topic, counts[topic])
 
 
 def partitions_of(kafka: KafkaSettings, topic: str) -> int:

@@ -15,7 +15,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from contracts.errors import BrokerError
-from contracts.kafka import full_ranges
+from contracts.kafka import full_ranges, partitions_of
 from contracts.settings import KafkaSettings, Settings, load_settings
 from stack.jars import fetch_jars
 from stack.kafka_server import kafka as kafka_service
@@ -53,7 +53,7 @@ def kafka_settings(kafka_broker: str) -> Settings:
     kafka = settings.kafka.model_copy(update=topics)
     admin = AdminClient({"bootstrap.servers": kafka_broker})
     table = topic_table(kafka)
-    wanted = [NewTopic(name, kafka.partitions, 1, config=table[name]) for name in table]
+    wanted = [NewTopic(name, partitions_of(kafka, name), 1, config=table[name]) for name in table]
     for future in admin.create_topics(wanted).values():
         future.result(timeout=20)
     for name in topics.values():

@@ -215,8 +215,9 @@ def kafka() -> KafkaSettings:
 
 def counts(kafka: KafkaSettings, **changes: int) -> dict[str, int]:
     """All topics as they should be, but for changes."""
-    names = (kafka.topic, kafka.scores_topic, kafka.rejects_topic, kafka.shadow_topic)
-    return dict.fromkeys((*names, kafka.alerts_topic), kafka.partitions) | changes
+    names = (kafka.topic, kafka.labels_topic, kafka.scores_topic, kafka.rejects_topic)
+    more = dict.fromkeys((*names, kafka.shadow_topic, kafka.alerts_topic), kafka.partitions)
+    return more | {kafka.frontiers_topic: 1} | changes
 
 
 def test_topics_as_they_should_be_are_nothing_to_attend_to(kafka: KafkaSettings) -> None:
@@ -238,6 +239,16 @@ def test_added_partitions_are_refused_with_the_remedy(kafka: KafkaSettings) -> N
     (found,) = topic_conditions(kafka, counts(kafka, transactions=6))
     assert "has 6 partitions, not 4" in found.text
     assert "a new topic of 4 partitions" in found.remedy
+
+
+def test_what_tiles_read_is_looked_at_too(kafka: KafkaSettings) -> None:
+    """Labels on an added partition would never be folded; without promises nothing moves on."""
+    (found,) = topic_conditions(kafka, counts(kafka, transaction_labels=6))
+    assert "transaction_labels has 6 partitions, not 4" in found.text
+    known = counts(kafka)
+    del known[kafka.labels_topic], known[kafka.frontiers_topic]
+    (found,) = topic_conditions(kafka, known)
+    assert found.text == "topics are missing (got ['transaction_labels', 'transaction_frontiers'])"
 
 
 def test_a_stream_over_wrong_topics_does_not_start(kafka: KafkaSettings) -> None:
