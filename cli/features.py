@@ -39,13 +39,14 @@ def tiles(
     from contracts.kafka import partition_counts, refuse_topics
     from features.tile_run import run_tiles
     from inference.topic_watch import watched_topics
+    from stack.layout import beside_spark
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     configured = settings()
-    port = configured.spark.ui_port + 51 if metrics_port < 0 else metrics_port or None
+    beside = beside_spark("tiles-metrics", configured.spark.ui_port)
     kafka, stop = configured.kafka, stop_on_signals()
     with watched_topics(lambda: refuse_topics(kafka, partition_counts(kafka)), stop):
-        run_tiles(configured, stop, port)
+        run_tiles(configured, stop, beside if metrics_port < 0 else metrics_port or None)
 
 
 def rebuild_state() -> None:

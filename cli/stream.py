@@ -46,9 +46,11 @@ def run(
     """Decide every transaction with Spark until stopped."""
     from cli.root import checkout_root, settings
     from inference.spark_job import StreamOptions, run_stream
+    from stack.layout import beside_spark
 
     _log_to_stderr()
     configured = settings()
+    beside = beside_spark("stream-metrics", configured.spark.ui_port)
     state = checkout_root() / ".fraud"
     options = StreamOptions(
         checkpoint=checkpoint or state / "data" / "stream" / "checkpoint",
@@ -56,7 +58,7 @@ def run(
         master=master or configured.spark.master,
         trigger_seconds=configured.spark.trigger_seconds if trigger < 0 else trigger,
         starting=starting or configured.spark.starting,
-        metrics_port=configured.spark.ui_port + 50 if metrics_port < 0 else metrics_port or None,
+        metrics_port=beside if metrics_port < 0 else metrics_port or None,
     )
     stop = stop_on_signals()
     with _watched(configured, "", stop) as life:

@@ -32,6 +32,7 @@ BASE_PORTS: Mapping[str, int] = {
 }
 """Listener to port, before the checkout's offset is added."""
 
+
 HIGHEST_OFFSET = 65535 - max(BASE_PORTS.values())
 HOST = "127.0.0.1"
 
@@ -89,6 +90,11 @@ class Layout:
     def identity(self) -> str:
         """A short name that differs between checkouts."""
         return hashlib.sha256(str(self.root).encode()).hexdigest()[:12]
+
+
+def beside_spark(listener: str, ui_port: int) -> int:
+    """A metrics page's port, as far from the Spark UI's as in `BASE_PORTS`."""
+    return ui_port + BASE_PORTS[listener] - BASE_PORTS["spark-ui"]
 
 
 def checked_offset(text: str) -> int:

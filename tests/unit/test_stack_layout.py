@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from contracts.errors import StackError
-from stack.layout import BASE_PORTS, HIGHEST_OFFSET, Layout, checked_offset
+from stack.layout import BASE_PORTS, HIGHEST_OFFSET, Layout, beside_spark, checked_offset
 
 
 def test_two_checkouts_with_another_offset_share_no_port() -> None:
@@ -25,6 +25,13 @@ def test_known_ports_are_the_documented_ones() -> None:
     layout = Layout(Path("/a"))
     names = ("airflow", "mlflow", "spark-ui", "objectstore")
     assert [layout.port(name) for name in names] == [3333, 5500, 4040, 9000]
+
+
+@pytest.mark.parametrize("listener", ["stream-metrics", "tiles-metrics"])
+def test_commands_serve_metrics_where_the_stack_looks(listener: str) -> None:
+    """A page's port, counted from the Spark UI's in the settings, is that of the layout."""
+    layout = Layout(Path("/a"), 1000)
+    assert beside_spark(listener, layout.port("spark-ui")) == layout.port(listener)
 
 
 @pytest.mark.parametrize("text", ["-1", "1.5", "abc", "", "²", str(HIGHEST_OFFSET + 1)])
