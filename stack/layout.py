@@ -32,7 +32,6 @@ BASE_PORTS: Mapping[str, int] = {
 }
 """Listener to port, before the checkout's offset is added."""
 
-
 HIGHEST_OFFSET = 65535 - max(BASE_PORTS.values())
 HOST = "127.0.0.1"
 
