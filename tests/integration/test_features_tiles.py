@@ -13,9 +13,11 @@ import orjson
 import pyarrow as pa
 import pytest
 import redis
-from inference_rig import promise
+from confluent_kafka.admin import AdminClient, NewPartitions
+from inference_rig import await_true, make_home, promise
 
 from contracts.errors import StateError, StoreError
+from contracts.frontiers import alive_key
 from contracts.kafka import make_producer
 from contracts.settings import KafkaSettings, Settings
 from features.clocks import partition_clocks
@@ -167,3 +169,25 @@ def test_the_ends_come_with_what_is_read(topics: Topics) -> None:
         places |= {arrived.partition: arrived.end for arrived in source.poll()}
     assert source.known_ends() == places
     source.close()
+
+
+def test_tiles_end_when_labels_get_a_partition(
+    kafka_settings: Settings, redis_url: str, tmp_path: Path
+) -> None:
+    """It would never be folded: the running service ends with the reason, and none starts."""
+    kafka = kafka_settings.kafka
+    environment = os.environ | {"FRAUD_HOME": str(make_home(tmp_path, kafka_settings, redis_url))}
+    command = [str(Path(sys.executable).parent / "fraud"), "tiles", "--metrics-port", "0"]
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    try:
+        client = redis.Redis.from_url(redis_url)
+        await_true(lambda: bool(client.exists(alive_key(kafka.topic))), "a sign of life", 60)
+        admin = AdminClient({"bootstrap.servers": kafka.broker})
+        for future in admin.create_partitions([NewPartitions(kafka.labels_topic, 5)]).values():
+            future.result(timeout=20)
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 2
+    assert "has 5 partitions, not 4" in said
+    assert subprocess.run(command, env=environment, check=False, timeout=60).returncode == 2
