@@ -50,7 +50,7 @@ FAULTS = {
         "position > first and memory[layout.M_TIME, position - 1] > time",
         "False and position > first",
     ),
-    "night in universal time": ("encoding.py", "offsets * layout.MINUTE", "offsets * 0"),
+    "night in universal time": ("encoding.py", '_minutes"]) * layout.MINUTE', '_minutes"]) * 0'),
 }
 
 
