@@ -135,7 +135,9 @@ class DirectConsumer:
                 self.step()
                 each_round()
             self._commit()
-        except BaseException:
+        except (
+            BaseException
+        ):  # whatever it was: it is raised again, and nothing more may be committed
             # Leaving the group commits what is pending: it would wait for a lost broker once more.
             self._positions = Positions()
             raise
