@@ -135,9 +135,7 @@ class DirectConsumer:
                 self.step()
                 each_round()
             self._commit()
-        except (
-            BaseException
-        ):  # whatever it was: it is raised again, and nothing more may be committed
+        except BaseException:  # also an interrupt: raised again, but nothing more is committed
             # Leaving the group commits what is pending: it would wait for a lost broker once more.
             self._positions = Positions()
             raise
