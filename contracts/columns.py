@@ -1,27 +1,34 @@
-"""Transactions in columns: bulk parsing of JSON records into Arrow, with every bad row explained.
+"""Transactions in bulk: JSON records to arrays, with every bad record explained.
 
-The fast path reads rows with Arrow's JSON reader and checks the bounds of `Transaction` on whole
-columns. Rows it cannot vouch for go one by one through `Transaction` itself, which alone decides
-and words the refusal, so both paths accept the same rows with the same values.
+A kernel reads the records that it can vouch for. The others go one by one through `Transaction`
+itself, which alone decides and words the refusal, so both paths accept the same records with the
+same values.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.json as pa_json
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from contracts.messages import (
-    MAX_AMOUNT_MINOR,
-    MAX_TIME_US,
-    MIN_TIME_US,
-    SCHEMA_VERSION,
-    Channel,
-    Transaction,
+from contracts.messages import Channel, Transaction
+from contracts.transaction_kernel import DOUBT, LONG_REAL, read_rows
+from contracts.transaction_rows import (
+    IDENTIFIERS,
+    NUMBERS,
+    PLACES,
+    RANGES,
+    REALS,
+    REQUIRED,
+    TEXTS,
+    TransactionRows,
+    fields,
+    joined,
+    rows_of,
 )
 
 TRANSACTION_SCHEMA = pa.schema(
@@ -58,30 +65,11 @@ EVENT_SCHEMA = pa.schema([*SOURCE_SCHEMA, *TRANSACTION_SCHEMA])
 """A transaction with its source: what snapshots hold and what the feature engine reads."""
 
 MAX_RECORD_BYTES = 16_384
-FEW_RECORDS = 64
-"""Up to so many records are read faster one by one: a bulk read costs two milliseconds at least."""
 
-_REQUIRED = (
-    "schema_version",
-    "transaction_id",
-    "event_time",
-    "card_id",
-    "merchant_id",
-    "amount_minor",
-)
-_IDENTIFIERS = ("transaction_id", "card_id", "merchant_id", "device_id", "ip_prefix")
 _PATTERNS = {
     "merchant_category": r"^[0-9]{4}$",
     "currency": r"^[A-Z]{3}$",
     "country": r"^[A-Z]{2}$",
-}
-_RANGES: dict[str, tuple[float, float]] = {
-    "schema_version": (SCHEMA_VERSION, SCHEMA_VERSION),
-    "event_time": (MIN_TIME_US, MAX_TIME_US - 1),
-    "amount_minor": (-MAX_AMOUNT_MINOR, MAX_AMOUNT_MINOR),
-    "utc_offset_minutes": (-840, 840),
-    "latitude": (-90.0, 90.0),
-    "longitude": (-180.0, 180.0),
 }
 
 
@@ -96,91 +84,62 @@ class BadRow:
 
 @dataclass(frozen=True, slots=True)
 class ParsedTransactions:
-    """`table` has TRANSACTION_SCHEMA, its row i is input `index[i]`; `bad` are the others."""
+    """`rows[i]` is input `index[i]`; `bad` are the others."""
 
-    table: pa.Table
+    rows: TransactionRows
     index: NDArray[np.int64]
     bad: tuple[BadRow, ...]
+
+    @property
+    def table(self) -> pa.Table:
+        """The rows in TRANSACTION_SCHEMA, made anew at each call."""
+        return self.rows.table(TRANSACTION_SCHEMA)
 
 
 def parse_transactions(values: Sequence[bytes | None]) -> ParsedTransactions:
     """Read JSON records; every input index ends up either in `index` or in `bad`, in order."""
-    if len(values) <= FEW_RECORDS:
-        return _read_each(values, range(len(values)))
-    plain = [row for row, value in enumerate(values) if _is_plain(value)]
-    parts = list(_read_plain(values, plain))
-    if len(plain) < len(values):
-        odd = sorted(set(range(len(values))).difference(plain))
-        parts.append(_read_each(values, odd))
-    return parts[0] if len(parts) == 1 else _merged(parts)
+    rows, verdicts, odd = _read_all(values)
+    index = np.arange(len(values))
+    if not odd:
+        return ParsedTransactions(rows, index, ())
+    for row in np.flatnonzero(verdicts == LONG_REAL).tolist():
+        _read_reals(rows, verdicts, row)
+    doubtful = (verdicts & DOUBT) != 0
+    if not doubtful.any():
+        return ParsedTransactions(rows, index, ())
+    good, good_index, bad = _read_each(values, np.flatnonzero(doubtful).tolist())
+    places = np.array([*index[~doubtful].tolist(), *good_index], dtype=np.int64)
+    order = np.argsort(places)
+    return ParsedTransactions(joined([rows.take(~doubtful), good]).take(order), places[order], bad)
 
 
-def _is_plain(value: bytes | None) -> bool:
-    """Whether Arrow's reader, which sees records only as lines, can tell where this one ends.
-
-    Fields are no objects, so a line that begins with a brace begins a record; n rows from n such
-    lines are one row each.
-    """
-    return (
-        value is not None
-        and len(value) <= MAX_RECORD_BYTES
-        and value[:1] == b"{"
-        and b"\n" not in value
-        and b"\\u0000" not in value
+def _read_all(
+    values: Sequence[bytes | None],
+) -> tuple[TransactionRows, NDArray[np.int64], int]:
+    """What the kernel reads, its verdict on each row, and how many of them are not plain."""
+    size, known = len(values), fields()
+    text = np.frombuffer(b"".join([*(value or b"" for value in values), b"\0"]), dtype=np.uint8)
+    bounds = np.fromiter(
+        accumulate((len(value or b"") for value in values), initial=0), np.int64, size + 1
     )
+    spans = np.empty((size, PLACES, 2), dtype=np.int64)
+    numbers = np.empty((size, len(NUMBERS)), dtype=np.int64)
+    reals, verdicts = np.empty((size, len(REALS))), np.empty(size, dtype=np.int64)
+    odd = read_rows(
+        text.ctypes.data, bounds, MAX_RECORD_BYTES, known.table, known.names.ctypes.data,
+        known.choices.ctypes.data, known.choice_bounds, spans, numbers, reals, verdicts,
+    )  # fmt: skip
+    return TransactionRows(text, spans, numbers, reals), verdicts, odd
 
 
-def _read_plain(
-    values: Sequence[bytes | None], rows: Sequence[int]
-) -> Iterator[ParsedTransactions]:
-    """Read rows in bulk; where that fails, halve, so that few rows are read one by one."""
-    if len(rows) <= FEW_RECORDS:
-        yield _read_each(values, rows)
-        return
-    table = _read_table([values[row] or b"" for row in rows])
-    if table is None:
-        middle = len(rows) // 2
-        yield from _read_plain(values, rows[:middle])
-        yield from _read_plain(values, rows[middle:])
-        return
-    index = np.asarray(rows, dtype=np.int64)
-    valid = _is_valid(table)
-    if valid.all():
-        yield ParsedTransactions(table, index, ())
-        return
-    yield ParsedTransactions(table.filter(pa.array(valid)), index[valid], ())
-    yield _read_each(values, index[~valid].tolist())
-
-
-def _read_table(values: Sequence[bytes]) -> pa.Table | None:
-    """All rows at once, or None when some row is not plain single-line JSON of the schema."""
-    joined = b"\n".join(values)
-    try:
-        joined.decode()
-        table = pa_json.read_json(
-            pa.BufferReader(joined),
-            read_options=pa_json.ReadOptions(use_threads=False, block_size=len(joined) + 1),
-            parse_options=pa_json.ParseOptions(
-                explicit_schema=TRANSACTION_SCHEMA, unexpected_field_behavior="error"
-            ),
-        )
-    except (pa.ArrowInvalid, UnicodeDecodeError):
-        return None
-    return table if len(table) == len(values) else None
-
-
-def _merged(parts: Sequence[ParsedTransactions]) -> ParsedTransactions:
-    """Parts of one input, put back into its order."""
-    index = np.concatenate([part.index for part in parts])
-    order = np.argsort(index)
-    table = pa.concat_tables([part.table for part in parts]).take(pa.array(order))
-    bad = sorted((row for part in parts for row in part.bad), key=lambda row: row.index)
-    return ParsedTransactions(table.combine_chunks(), index[order], tuple(bad))
-
-
-def _is_valid(table: pa.Table) -> NDArray[np.bool_]:
-    valid: NDArray[np.bool_] = np.logical_and.reduce([held for _, held in field_checks(table)])
-    return valid
+def _read_reals(rows: TransactionRows, verdicts: NDArray[np.int64], row: int) -> None:
+    """Doubles of any length, as Python rounds them; one beyond its bounds is doubtful."""
+    for column, name in enumerate(REALS):
+        start, end = rows.spans[row, len(TEXTS) + column].tolist()
+        if start >= 0:
+            rows.reals[row, column] = value = float(rows.text[start:end].tobytes())
+            low, high = RANGES[name]
+            verdicts[row] |= DOUBT * (not low <= value <= high)
 
 
 def field_checks(table: pa.Table) -> Iterator[tuple[str, NDArray[np.bool_]]]:
@@ -188,11 +147,11 @@ def field_checks(table: pa.Table) -> Iterator[tuple[str, NDArray[np.bool_]]]:
 
     A field may come more than once; a row is a transaction when it holds in every check.
     """
-    for name in _REQUIRED:
+    for name in REQUIRED:
         yield name, pc.is_valid(table[name]).to_numpy()
-    for name, (low, high) in _RANGES.items():
+    for name, (low, high) in RANGES.items():
         yield name, _within(table[name], low, high).to_numpy()
-    for name in _IDENTIFIERS:
+    for name in IDENTIFIERS:
         yield name, _within(pc.utf8_length(table[name]), 1, 64).to_numpy()
     for name, pattern in _PATTERNS.items():
         yield name, _or_null(pc.match_substring_regex(table[name], pattern)).to_numpy()
@@ -209,19 +168,21 @@ def _or_null(check: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.fill_null(check, True)
 
 
-def _read_each(values: Sequence[bytes | None], rows: Iterable[int]) -> ParsedTransactions:
+def _read_each(
+    values: Sequence[bytes | None], positions: Sequence[int]
+) -> tuple[TransactionRows, list[int], tuple[BadRow, ...]]:
+    """Records that `Transaction` reads, their positions, and what it says of the others."""
     good: list[dict[str, object]] = []
     index: list[int] = []
     bad: list[BadRow] = []
-    for position in rows:
+    for position in positions:
         parsed = _read_one(position, values[position])
         if isinstance(parsed, BadRow):
             bad.append(parsed)
         else:
             good.append(parsed.model_dump())
             index.append(position)
-    table = pa.Table.from_pylist(good, schema=TRANSACTION_SCHEMA)
-    return ParsedTransactions(table, np.asarray(index, dtype=np.int64), tuple(bad))
+    return rows_of(pa.Table.from_pylist(good, schema=TRANSACTION_SCHEMA)), index, tuple(bad)
 
 
 def _read_one(position: int, value: bytes | None) -> Transaction | BadRow:

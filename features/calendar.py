@@ -1,11 +1,10 @@
 """Public holidays per country and local day, from the `holidays` library."""
 
 from datetime import date
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import holidays
 import numpy as np
-from numpy.typing import NDArray
 
 CALENDAR_VERSION = holidays.__version__
 """Part of the definition's hash: another release may know other days."""
@@ -33,20 +32,33 @@ def country_letters(code: int) -> str:
     return chr(code // 32 + 64) + chr(code % 32 + 64)
 
 
-def are_holidays(codes: NDArray[np.int64], days: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Is each day since the epoch a public holiday in its country (0: unknown, never)?"""
-    if len(codes) == 0:
-        return np.zeros(0, dtype=np.bool_)
-    first, last = int(days.min()), int(days.max())
-    present = np.flatnonzero(np.bincount(codes))
-    row_of = np.zeros(int(present[-1]) + 1, dtype=np.int64)
-    row_of[present] = np.arange(len(present))
-    table = np.zeros((len(present), last - first + 1), dtype=np.bool_)
-    for row, code in enumerate(present.tolist()):
-        known = _days_between(country_letters(code), first, last) if code else []
-        table[row, np.array(known, dtype=np.int64) - first] = True
-    found: NDArray[np.bool_] = table[row_of[codes], days - first]
-    return found
+CALENDAR_UNIT, CALENDAR_UNITS = 1024, 48
+"""Days that are learned together, and how many times: until 2104."""
+_CODES = 27 * 32
+
+
+class Calendar:
+    """Holidays as kernels read them, learned from the library as countries and years come up.
+
+    `is_holiday` is bool [code, day since the epoch], `is_known` bool [code, CALENDAR_UNIT of it].
+    """
+
+    def __init__(self) -> None:
+        self.is_holiday = np.zeros((_CODES, CALENDAR_UNIT * CALENDAR_UNITS), dtype=np.bool_)
+        self.is_known = np.zeros((_CODES, CALENDAR_UNITS), dtype=np.bool_)
+
+    def learn(self, code: int, day: int) -> None:
+        """Look up a country's holidays around a day."""
+        unit = day // CALENDAR_UNIT
+        first, last = unit * CALENDAR_UNIT, (unit + 1) * CALENDAR_UNIT - 1
+        self.is_holiday[code, _days_between(country_letters(code), first, last)] = True
+        self.is_known[code, unit] = True
+
+
+@cache
+def calendar() -> Calendar:
+    """This process's calendar; memory is taken for what was learned only."""
+    return Calendar()
 
 
 def _days_between(country: str, first: int, last: int) -> list[int]:

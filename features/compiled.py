@@ -20,7 +20,11 @@ Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
 
 KERNEL_SOURCES = (
+    "../contracts/transaction_kernel",
+    "../contracts/transaction_rows",
+    "calendar",
     "compiled",
+    "encoding",
     "hashing",
     "kernel",
     "layout",
@@ -41,7 +45,7 @@ def source_stamp() -> tuple[str, int]:
     """Digest of all kernel sources, in the shape of Numba's own (mtime, size) stamp."""
     digest = hashlib.sha256()
     for module in KERNEL_SOURCES:
-        path = Path(__file__).with_name(f"{module}.py")
+        path = Path(__file__).parent / f"{module}.py"
         digest.update(path.read_bytes() if path.exists() else b"")
     return digest.hexdigest(), 0
 

@@ -1,111 +1,202 @@
-"""Transactions in columns to the integers that the kernel reads."""
+"""Transactions to the integers that the kernels read: the one place that says how."""
 
-from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from contracts import transaction_rows as fields
+from contracts.messages import Channel
+from contracts.transaction_kernel import NULL_NUMBER, NULL_SPAN
+from contracts.transaction_rows import EventRows, events_of
 from features import layout
-from features.calendar import are_holidays, country_code
-from features.hashing import hash_column
+from features.calendar import CALENDAR_UNIT, calendar
+from features.compiled import kernel, part
+from features.hashing import xxh64
 
-_HASH_MASK = np.uint64((1 << layout.HASH_BITS) - 1)
-_COORDINATE_UNITS = 10_000
-_CHUNK = 1 << 15
+Bytes = NDArray[np.uint8]
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+U = np.uint64
+
+H_CARD, H_MERCHANT, H_DEVICE, H_NETWORK = range(4)
+"""Columns of whole hashes: XXH64 as a signed integer, never 0 but where there is no identifier."""
+HASHES = 4
+CHUNK = 1 << 14
 """Rows at a time, so that what is made on the way stays in the processor's cache."""
+
+_HASH_MASK = (1 << layout.HASH_BITS) - 1
+_COORDINATE_UNITS = 10_000
 _CHANNELS = {
-    "online": layout.FLAG_ONLINE,
-    "contactless": layout.FLAG_CONTACTLESS,
-    "atm": layout.FLAG_ATM,
-    "chip": layout.FLAG_CHIP,
+    Channel.ONLINE: layout.FLAG_ONLINE,
+    Channel.CONTACTLESS: layout.FLAG_CONTACTLESS,
+    Channel.ATM: layout.FLAG_ATM,
+    Channel.CHIP: layout.FLAG_CHIP,
 }
+_BY_SECOND_LETTER = np.zeros(256, dtype=np.int64)
+_BY_SECOND_LETTER[[ord(channel.value[1]) for channel in _CHANNELS]] = list(_CHANNELS.values())
+_CASH = np.array(layout.CASH_CATEGORIES, dtype=np.int64)
 
 
-def encode(table: pa.Table) -> NDArray[np.int64]:
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """`events` is int64 [n, EVENT_WIDTH]; `hashes` int64 [n, HASHES]."""
+
+    events: Ints
+    hashes: Ints
+
+
+def encode(table: pa.Table) -> Ints:
     """A table in EVENT_SCHEMA as int64 [n, EVENT_WIDTH]; row i stays row i."""
     events = np.empty((len(table), layout.EVENT_WIDTH), dtype=np.int64)
-    for start in range(0, len(table), _CHUNK):
-        _encode_into(table.slice(start, _CHUNK), events[start : start + _CHUNK])
+    hashes = np.empty((min(len(table), CHUNK), HASHES), dtype=np.int64)
+    for start in range(0, len(table), CHUNK):
+        rows = events[start : start + CHUNK]
+        _encode_into(events_of(table.slice(start, CHUNK)), rows, hashes)
     return events
 
 
-def _encode_into(table: pa.Table, events: NDArray[np.int64]) -> None:
-    own_ms = _integers(table["event_time"]) // 1000
-    record_ms = _integers(table["timestamp_us"]) // 1000
-    events[:, layout.E_TIME] = np.minimum(own_ms, record_ms + layout.FUTURE_ALLOWANCE)
-    events[:, layout.E_AMOUNT] = _integers(table["amount_minor"])
-    events[:, layout.E_OFFSET] = _integers(table["offset"])
-    events[:, layout.E_ID] = _identifiers(table["transaction_id"])
-    events[:, layout.E_MERCHANT] = _identifiers(table["merchant_id"])
-    events[:, layout.E_DEVICE] = _identifiers(table["device_id"])
-    events[:, layout.E_LATITUDE], events[:, layout.E_LONGITUDE] = _places(table)
-    _encode_place_and_time(table, events)
+def encoded(events: EventRows) -> Encoded:
+    """Events, and the whole hashes of their card, merchant, device and network."""
+    found = np.empty((len(events), layout.EVENT_WIDTH), dtype=np.int64)
+    hashes = np.empty((len(events), HASHES), dtype=np.int64)
+    _encode_into(events, found, hashes)
+    return Encoded(found, hashes)
 
 
-def _encode_place_and_time(table: pa.Table, events: NDArray[np.int64]) -> None:
-    (countries,) = _coded(table["country"], country_code)
-    categories, cash = _coded(table["merchant_category"], _category, _cash_flag)
-    (flags,) = _coded(table["channel"], lambda text: _CHANNELS.get(text or "", 0))
-    local = events[:, layout.E_TIME] + _integers(table["utc_offset_minutes"]) * layout.MINUTE
-    events[:, layout.E_COUNTRY] = countries
-    events[:, layout.E_CATEGORY] = categories
-    events[:, layout.E_LOCAL] = local
-    night = local % layout.DAY < layout.NIGHT_HOURS * layout.HOUR
-    holiday = are_holidays(countries, local // layout.DAY)
-    events[:, layout.E_FLAGS] = (
-        flags + cash + layout.FLAG_NIGHT * night + layout.FLAG_HOLIDAY * holiday
-    )
+def _encode_into(events: EventRows, found: Ints, hashes: Ints) -> None:
+    rows, known, row = events.rows, calendar(), 0
+    while row < len(events):
+        row = encode_rows(
+            rows.text, rows.spans, rows.numbers, rows.reals, events.timestamps_us, events.offsets,
+            known.is_holiday, known.is_known, row, found, hashes,
+        )  # fmt: skip
+        if row < len(events):
+            known.learn(
+                int(found[row, layout.E_COUNTRY]), int(found[row, layout.E_LOCAL]) // layout.DAY
+            )
 
 
-def _category(text: str | None) -> int:
-    return int(text or 0)
+@part
+def whole_hash(text: Bytes, spans: NDArray[np.int64], i: int, field: int) -> np.int64:
+    """XXH64 of an identifier as a signed integer, never 0; 0 for null."""
+    if spans[i, field, 0] == NULL_SPAN:
+        return np.int64(0)
+    value = np.int64(xxh64(text, spans[i, field, 0], spans[i, field, 1]))
+    return value if value != 0 else np.int64(1)
 
 
-def _cash_flag(text: str | None) -> int:
-    return layout.FLAG_CASH if _category(text) in layout.CASH_CATEGORIES else 0
+@part
+def short_hash(whole: np.int64) -> np.int64:
+    """The part of a hash that cards remember, never 0; 0 for null."""
+    value = whole & _HASH_MASK
+    return np.int64(1) if value == 0 and whole != 0 else value
 
 
-def _integers(column: pa.ChunkedArray) -> NDArray[np.int64]:
-    """A column as int64; null is 0."""
-    filled = pc.fill_null(column, 0) if column.null_count else column
-    numbers: NDArray[np.int64] = filled.to_numpy().astype(np.int64, copy=False)
-    return numbers
+@part
+def coded(text: Bytes, start: int) -> np.int64:
+    """Two capitals as `calendar.country_code` numbers them; 0 for null."""
+    if start == NULL_SPAN:
+        return np.int64(0)
+    return (np.int64(text[U(start)]) - 64) * 32 + np.int64(text[U(start + 1)]) - 64
 
 
-def _identifiers(column: pa.ChunkedArray) -> NDArray[np.int64]:
-    """The remembered hash of each identifier, never 0; 0 for null."""
-    masked = hash_column(column) & _HASH_MASK
-    if column.null_count:
-        present = ~column.is_null().to_numpy()
-        masked[(masked == 0) & present] = 1
-    else:
-        masked[masked == 0] = 1
-    return masked.astype(np.int64)
+@part
+def category_of(text: Bytes, start: int, end: int) -> np.int64:
+    """Four digits as a number; 0 for null."""
+    value = np.int64(0)
+    for at in range(start, end):
+        value = value * 10 + np.int64(text[U(at)]) - 48
+    return value
 
 
-def _coded(
-    column: pa.ChunkedArray, *codes_of: Callable[[str | None], int]
-) -> list[NDArray[np.int64]]:
-    """A column of few distinct values as integers, once by each function."""
-    encoded = column.combine_chunks().dictionary_encode(null_encoding="encode")
-    chunk = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
-    values, rows = chunk.dictionary.to_pylist(), chunk.indices.to_numpy(zero_copy_only=False)
-    return [
-        np.array([code_of(value) for value in values], dtype=np.int64)[rows] for code_of in codes_of
-    ]
+@part
+def channel_flag(text: Bytes, start: int) -> np.int64:
+    """The flag of a channel, by the second letter, which no two share; 0 for null."""
+    return np.int64(0) if start == NULL_SPAN else _BY_SECOND_LETTER[text[U(start + 1)]]
 
 
-def _places(table: pa.Table) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+@part
+def is_cash_like(category: np.int64) -> bool:
+    """Whether a category turns a card into cash."""
+    found = False
+    for known in _CASH:
+        found |= known == category
+    return found
+
+
+@part
+def encode_times(numbers: Ints, timestamps_us: Ints, i: int, events: Ints) -> None:
+    """Effective time before the card's clock limits it, and local time."""
+    own_ms = numbers[i, fields.EVENT_TIME] // 1000
+    time = min(own_ms, timestamps_us[i] // 1000 + layout.FUTURE_ALLOWANCE)
+    minutes = numbers[i, fields.UTC_OFFSET_MINUTES]
+    events[i, layout.E_TIME] = time
+    events[i, layout.E_LOCAL] = time + (minutes != NULL_NUMBER) * minutes * layout.MINUTE
+
+
+@part
+def encode_place(reals: Floats, i: int, events: Ints) -> None:
     """Latitude and longitude in 1/10,000 degree; both MISSING unless both are known."""
-    latitude, longitude = (
-        table[name].to_numpy().astype(np.float64) for name in ("latitude", "longitude")
+    latitude, longitude = reals[i, 0] * _COORDINATE_UNITS, reals[i, 1] * _COORDINATE_UNITS
+    is_place = latitude == latitude and longitude == longitude
+    events[i, layout.E_LATITUDE] = np.int64(np.rint(latitude)) if is_place else layout.MISSING
+    events[i, layout.E_LONGITUDE] = np.int64(np.rint(longitude)) if is_place else layout.MISSING
+
+
+@part
+def encode_names(text: Bytes, spans: NDArray[np.int64], i: int, events: Ints, hashes: Ints) -> None:
+    """Hashes of identifiers: whole ones, and what cards remember of them."""
+    start, end = spans[i, fields.CARD_ID, 0], spans[i, fields.CARD_ID, 1]
+    merchant = whole_hash(text, spans, i, fields.MERCHANT_ID)
+    device = whole_hash(text, spans, i, fields.DEVICE_ID)
+    hashes[i, H_CARD] = np.int64(xxh64(text, start, end))
+    hashes[i, H_MERCHANT], hashes[i, H_DEVICE] = merchant, device
+    hashes[i, H_NETWORK] = whole_hash(text, spans, i, fields.IP_PREFIX)
+    events[i, layout.E_ID] = short_hash(whole_hash(text, spans, i, fields.TRANSACTION_ID))
+    events[i, layout.E_MERCHANT], events[i, layout.E_DEVICE] = (
+        short_hash(merchant),
+        short_hash(device),
     )
-    known = ~(np.isnan(latitude) | np.isnan(longitude))
-    return _scaled(latitude, known), _scaled(longitude, known)
 
 
-def _scaled(degrees: NDArray[np.float64], known: NDArray[np.bool_]) -> NDArray[np.int64]:
-    rounded = np.rint(np.where(known, degrees, 0.0) * _COORDINATE_UNITS).astype(np.int64)
-    return np.where(known, rounded, layout.MISSING)
+@kernel
+def encode_rows(
+    text: Bytes,
+    spans: NDArray[np.int64],
+    numbers: Ints,
+    reals: Floats,
+    timestamps_us: Ints,
+    offsets: Ints,
+    is_holiday: NDArray[np.bool_],
+    is_known: NDArray[np.bool_],
+    row: int,
+    events: Ints,
+    hashes: Ints,
+) -> int:
+    """Encode from `row` on; returns the row that needs holidays not learned yet, or their number.
+
+    `is_holiday` is by country and day since the epoch, `is_known` by country and CALENDAR_UNIT.
+    """
+    for i in range(row, len(numbers)):
+        events[i, layout.E_OFFSET] = offsets[i]
+        events[i, layout.E_AMOUNT] = numbers[i, fields.AMOUNT_MINOR]
+        encode_times(numbers, timestamps_us, i, events)
+        encode_place(reals, i, events)
+        encode_names(text, spans, i, events, hashes)
+        country = coded(text, spans[i, fields.COUNTRY, 0])
+        start, end = spans[i, fields.MERCHANT_CATEGORY, 0], spans[i, fields.MERCHANT_CATEGORY, 1]
+        category = category_of(text, start, end)
+        local = events[i, layout.E_LOCAL]
+        flags = channel_flag(text, spans[i, fields.CHANNEL, 0])
+        flags |= layout.FLAG_CASH * is_cash_like(category)
+        flags |= layout.FLAG_NIGHT * (local % layout.DAY < layout.NIGHT_HOURS * layout.HOUR)
+        day = local // layout.DAY
+        events[i, layout.E_COUNTRY], events[i, layout.E_CATEGORY] = country, category
+        if country and 0 <= day < is_holiday.shape[1]:
+            if not is_known[country, day // CALENDAR_UNIT]:
+                return i
+            flags |= layout.FLAG_HOLIDAY * is_holiday[country, day]
+        events[i, layout.E_FLAGS] = flags
+    return len(numbers)

@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from features.compiled import kernel
+from contracts.transaction_rows import string_buffers
+from features.compiled import kernel, part
 
 P1 = np.uint64(0x9E3779B185EBCA87)
 P2 = np.uint64(0xC2B2AE3D27D4EB4F)
@@ -21,14 +22,14 @@ ZERO = np.uint64(0)
 WORD = np.uint64(64)
 
 
-@kernel
+@part
 def rotated(value: np.uint64, bits: int) -> np.uint64:
     """Rotate 64 bits to the left."""
     shift = np.uint64(bits)
     return (value << shift) | (value >> (WORD - shift))
 
 
-@kernel
+@part
 def little_endian(data: NDArray[np.uint8], start: int, size: int) -> np.uint64:
     """An unsigned integer of `size` bytes."""
     value = ZERO
@@ -37,7 +38,7 @@ def little_endian(data: NDArray[np.uint8], start: int, size: int) -> np.uint64:
     return value
 
 
-@kernel
+@part
 def mixed(lane: np.uint64, word: np.uint64) -> np.uint64:
     """One round of XXH64."""
     return rotated(lane + word * P2, 31) * P1
@@ -59,7 +60,7 @@ def stripes(data: NDArray[np.uint8], start: int, end: int) -> np.uint64:
     return value
 
 
-@kernel
+@part
 def xxh64(data: NDArray[np.uint8], start: int, end: int) -> np.uint64:
     """XXH64 of data[start:end]."""
     value = stripes(data, start, end) if end - start >= 32 else P5
@@ -84,20 +85,6 @@ def hash_all(data: NDArray[np.uint8], offsets: NDArray[np.int64], out: NDArray[n
     """XXH64 of every string of an Arrow buffer."""
     for i in range(len(out)):
         out[i] = xxh64(data, offsets[i], offsets[i + 1])
-
-
-def string_buffers(column: pa.ChunkedArray) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """A string column as its bytes and its n + 1 boundaries; nulls are empty strings."""
-    if column.num_chunks == 1 and pa.types.is_string(column.type):
-        array, width = column.chunk(0), 4
-    else:  # long columns need wide offsets once they are in one piece
-        combined = column.cast(pa.large_string()).combine_chunks()
-        array = combined.chunk(0) if isinstance(combined, pa.ChunkedArray) else combined
-        width = 8
-    _, offsets, data = array.buffers()
-    bounds = np.frombuffer(offsets, dtype=f"i{width}")[array.offset : array.offset + len(array) + 1]
-    content = np.frombuffer(data, dtype=np.uint8) if data is not None else np.zeros(1, np.uint8)
-    return content, bounds.astype(np.int64, copy=False)
 
 
 def hash_column(column: pa.ChunkedArray) -> NDArray[np.uint64]:

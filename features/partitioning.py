@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from contracts.transaction_rows import string_buffers
 from features.compiled import kernel
-from features.hashing import string_buffers
 
 MULTIPLIER = np.int64(0x5BD1E995)
 SEED = np.int64(0x9747B28C)

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from contracts.columns import (
-    FEW_RECORDS,
     MAX_RECORD_BYTES,
     TRANSACTION_SCHEMA,
     ParsedTransactions,
@@ -83,8 +82,8 @@ def encoded(**changes: Any) -> bytes:
 
 
 def padded(values: list[bytes | None]) -> list[bytes | None]:
-    """The values among enough good ones that the bulk reader is used."""
-    return [*values, *([encoded()] * (FEW_RECORDS + 1))]
+    """The values among good ones."""
+    return [*values, encoded()]
 
 
 def read_alone(value: bytes | None) -> dict[str, Any] | None:

@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from contracts.columns import FEW_RECORDS
-from contracts.wire import DECISIONS, LABELS, OUTCOMES, WireFormat, parse_records
+from contracts.wire import DECISIONS, FEW_RECORDS, LABELS, OUTCOMES, WireFormat, parse_records
 
 T0_US = 1_750_000_000_000_000
 REASON: dict[str, Any] = {
