@@ -4,7 +4,7 @@ What it checks is the promise behind every decision: whatever happens, each even
 those of one replay of the whole history.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,7 +14,15 @@ from numpy.typing import NDArray
 from contracts.errors import StateError
 from features.engine import FeatureMatrix, replay
 from features.serving import FeatureServer
-from features.store import UNKNOWN, Manifest, MemoryStateStore, OneByOne, StateStore, Stored
+from features.store import (
+    UNKNOWN,
+    Manifest,
+    MemoryStateStore,
+    OneByOne,
+    StateStore,
+    Stored,
+    Written,
+)
 from features.tile_history import folded
 from features.tile_reader import TileReader
 from features.tile_store import TileStore
@@ -64,12 +72,10 @@ class DyingStore(OneByOne):
         """See `StateStore`."""
         return self.inner.read(partition, generation, cards)
 
-    def write(
-        self, partition: int, generation: str, states: Mapping[str, bytes], after: int = UNKNOWN
-    ) -> None:
+    def write(self, partition: int, written: Written) -> None:
         """See `StateStore`."""
         self._die("before")
-        self.inner.write(partition, generation, states, after)
+        self.inner.write(partition, written)
         self._die("after")
         self.writes += 1
 

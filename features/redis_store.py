@@ -5,15 +5,12 @@ the newest states) and, a hash of card to state, `:states:<generation>`. A rebui
 and unlinks the old one.
 """
 
-import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-import redis
-
-from contracts.errors import StoreError
+from features.redis_wire import Call, RedisWire, Script
 from features.state_store import (
     UNKNOWN,
     Manifest,
@@ -21,37 +18,30 @@ from features.state_store import (
     Written,
     refuse_generation,
     refuse_lost,
-    refuse_older,
+    refuse_others,
 )
 
-WRITE = """
+WRITE = Script("""
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 'generation' end
-for i = 3, #ARGV, 2 do
-  local held = redis.call('HGET', KEYS[2], ARGV[i])
-  if held and struct.unpack('>I8', held) > struct.unpack('>I8', ARGV[i + 1]) then
-    return ARGV[i]
-  end
-end
-for i = 3, #ARGV, 2000 do
+if (redis.call('GET', KEYS[3]) or '') ~= ARGV[2] then return 'others' end
+for i = 4, #ARGV, 2000 do
   redis.call('HSET', KEYS[2], unpack(ARGV, i, math.min(i + 1999, #ARGV)))
 end
-if ARGV[2] ~= '' then redis.call('SET', KEYS[3], ARGV[2]) end
+if ARGV[3] ~= '' then redis.call('SET', KEYS[3], ARGV[3]) end
 return ''
-"""
-MARK = """
+""")
+MARK = Script("""
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 'generation' end
 if ARGV[2] ~= '' and redis.call('GET', KEYS[3]) ~= ARGV[2] then return 'lost' end
 redis.call('SET', KEYS[2], ARGV[3])
 return ''
-"""
-_Call = tuple[int, str, list[str], list[Any]]
-"""Partition, generation, keys and further words of a script's call."""
+""")
 
 WRITE_CARDS = 5_000
 """Cards in one call of the script: a Lua call may not hold Redis up for long."""
-
-
 SAMPLED_CARDS = 50
+MARKS = 3
+"""What a read brings along of each partition: generation, manifest, and the offset served."""
 
 
 class RedisStateStore:
@@ -59,14 +49,11 @@ class RedisStateStore:
 
     def __init__(self, url: str, prefix: str, *, timeout_seconds: float = 5.0) -> None:
         self._prefix = prefix
-        self._client = redis.Redis.from_url(
-            url, socket_timeout=timeout_seconds, socket_connect_timeout=timeout_seconds
-        )
+        self._wire = RedisWire(url, timeout_seconds)
 
     def manifest(self, partition: int) -> Manifest | None:
         """See `StateStore`."""
-        keys = (self._key(partition, "generation"), self._key(partition, "manifest"))
-        generation, body = self._call(lambda: self._client.mget(keys))
+        generation, body, _ = self._wire.ask(("MGET", *self._marks(partition)))[0]
         if generation is None or body is None:
             return None
         manifest = Manifest(**json.loads(body))
@@ -78,42 +65,39 @@ class RedisStateStore:
 
     def read_many(self, asked: Mapping[int, tuple[str, Sequence[str]]]) -> dict[int, Stored]:
         """See `StateStore`."""
-        pipeline = self._client.pipeline(transaction=False)
-        for partition, (generation, cards) in asked.items():
-            names = ("generation", "manifest", "served")
-            pipeline.mget([self._key(partition, name) for name in names])
-            pipeline.hmget(self._states(partition, generation), cards)
-        answers = iter(self._call(pipeline.execute))
-        return {partition: _stored(next(answers), next(answers)) for partition in asked}
+        # The marks first: who goes on from newer states than they say is refused when it writes.
+        marks, *found = self._wire.ask(
+            ("MGET", *(key for partition in asked for key in self._marks(partition))),
+            *(
+                ("HMGET", self._states(partition, generation), *cards)
+                for partition, (generation, cards) in asked.items()
+            ),
+        )
+        return {
+            partition: _stored(marks[MARKS * place : MARKS * (place + 1)], found[place])
+            for place, partition in enumerate(asked)
+        }
 
-    def write(
-        self, partition: int, generation: str, states: Mapping[str, bytes], after: int = UNKNOWN
-    ) -> None:
+    def write(self, partition: int, written: Written) -> None:
         """See `StateStore`."""
-        self.write_many({partition: (generation, states, after)})
+        self.write_many({partition: written})
 
     def write_many(self, states: Mapping[int, Written]) -> None:
         """See `StateStore`."""
-        calls = []
-        for partition, (generation, held, after) in states.items():
-            keys = self._keys(partition, self._states(partition, generation))
-            items = list(held.items())
-            for start in range(0, len(items), WRITE_CARDS):
-                part = [word for item in items[start : start + WRITE_CARDS] for word in item]
-                is_last = start + WRITE_CARDS >= len(items)
-                told = _told(after if is_last else UNKNOWN)
-                calls.append((partition, generation, keys, [told, *part]))
-        self._run(WRITE, calls)
+        calls = [
+            (partition, call)
+            for partition, written in states.items()
+            for call in self._writes(partition, written)
+        ]
+        answers = self._wire.run(WRITE, [call for _, call in calls])
+        _refuse([partition for partition, _ in calls], answers)
 
     def begin(self, partition: int, generation: str) -> None:
         """See `StateStore`."""
-        before = self._call(lambda: self._client.get(self._key(partition, "generation")))
-        pipeline = self._client.pipeline(transaction=True)
-        pipeline.delete(self._key(partition, "manifest"), self._key(partition, "served"))
-        pipeline.set(self._key(partition, "generation"), generation)
-        if before is not None:
-            pipeline.unlink(self._states(partition, before.decode()))
-        self._call(pipeline.execute)
+        current, manifest, served = self._marks(partition)
+        before = self._wire.ask(("GET", current))[0]
+        gone = [] if before is None else [("UNLINK", self._states(partition, before.decode()))]
+        self._wire.transact(("DEL", manifest, served), ("SET", current, generation), *gone)
 
     def mark(self, partition: int, manifest: Manifest, served: int = UNKNOWN) -> None:
         """See `StateStore`."""
@@ -121,77 +105,40 @@ class RedisStateStore:
 
     def mark_many(self, manifests: Mapping[int, Manifest], served: Mapping[int, int]) -> None:
         """See `StateStore`."""
-        self._run(
-            MARK,
-            [
-                (
-                    partition,
-                    manifest.generation,
-                    self._keys(partition, self._key(partition, "manifest")),
-                    [_told(served.get(partition, UNKNOWN)), json.dumps(asdict(manifest))],
-                )
-                for partition, manifest in manifests.items()
-            ],
-        )
+        calls = []
+        for partition, manifest in manifests.items():
+            told = _told(served.get(partition, UNKNOWN))
+            words = (manifest.generation, told, json.dumps(asdict(manifest)))
+            calls.append((self._marks(partition), words))
+        _refuse(list(manifests), self._wire.run(MARK, calls))
 
     def size(self, partitions: Iterable[int]) -> tuple[int, int]:
         """Cards with a state, and the bytes of Redis that these take, estimated from a sample."""
-        held = self._call(
-            lambda: self._client.mget([self._key(p, "generation") for p in partitions])
-        )
-        pipeline = self._client.pipeline(transaction=False)
+        held = self._wire.ask(*(("GET", self._marks(p)[0]) for p in partitions))
+        commands: list[Sequence[Any]] = []
         for partition, generation in zip(partitions, held, strict=True):
             states = self._states(partition, (generation or b"").decode())
-            pipeline.hlen(states)
-            pipeline.memory_usage(states, samples=SAMPLED_CARDS)
-        answers = self._call(pipeline.execute)
+            commands.append(("HLEN", states))
+            commands.append(("MEMORY", "USAGE", states, "SAMPLES", SAMPLED_CARDS))
+        answers = self._wire.ask(*commands)
         return sum(answers[::2]), sum(size or 0 for size in answers[1::2])
 
-    def _run(self, script: str, calls: Sequence[_Call]) -> None:
-        """Run a script once per call, all in one round trip; the first refusal is raised."""
-        answers = self._call(lambda: self._evaluated(script, calls))
-        for (partition, generation, _, _), answer in zip(calls, answers, strict=True):
-            self._refuse(partition, generation, answer.decode())
+    def _writes(self, partition: int, written: Written) -> Iterator[Call]:
+        """The script's calls; only the last one says that the states are there."""
+        generation, _, served = self._marks(partition)
+        keys = (generation, self._states(partition, written.generation), served)
+        words = [word for item in written.states.items() for word in item]
+        for start in range(0, len(words), 2 * WRITE_CARDS):
+            part = words[start : start + 2 * WRITE_CARDS]
+            after = written.after if start + len(part) == len(words) else UNKNOWN
+            yield keys, (written.generation, _told(written.before), _told(after), *part)
 
-    def _evaluated(self, script: str, calls: Sequence[_Call]) -> list[bytes]:
-        # Not redis-py's script objects: in a pipeline they cost another round trip each time.
-        digest = hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
-        pipeline = self._client.pipeline(transaction=False)
-        for _, generation, keys, words in calls:
-            pipeline.evalsha(digest, len(keys), *keys, generation, *words)
-        try:
-            answers: list[bytes] = pipeline.execute()
-        except redis.exceptions.NoScriptError:  # the first call ever, or Redis was restarted
-            self._client.script_load(script)
-            return self._evaluated(script, calls)
-        return answers
-
-    def _refuse(self, partition: int, generation: str, answer: str) -> None:
-        if answer == "generation":
-            raise refuse_generation(partition, generation, None)
-        if answer == "lost":
-            raise refuse_lost(partition)
-        if answer:
-            raise refuse_older(partition, answer)
-
-    def _keys(self, partition: int, written: str) -> list[str]:
-        """What the scripts are given: generation, what is written, and the offset after it."""
-        return [self._key(partition, "generation"), written, self._key(partition, "served")]
-
-    def _key(self, partition: int, name: str) -> str:
-        return f"{self._prefix}:{{{partition}}}:{name}"
+    def _marks(self, partition: int) -> tuple[str, str, str]:
+        key = f"{self._prefix}:{{{partition}}}"
+        return f"{key}:generation", f"{key}:manifest", f"{key}:served"
 
     def _states(self, partition: int, generation: str) -> str:
-        return self._key(partition, f"states:{generation}")
-
-    def _call(self, command: Any) -> Any:
-        try:
-            return command()
-        except redis.RedisError as error:
-            raise StoreError(
-                f"Redis failed: {error}",
-                remedy="Check REDIS_URL and `fraud status`; the fallback rules decide meanwhile",
-            ) from error
+        return f"{self._prefix}:{{{partition}}}:states:{generation}"
 
 
 def _stored(marks: Sequence[bytes | None], states: list[bytes | None]) -> Stored:
@@ -206,3 +153,14 @@ def _stored(marks: Sequence[bytes | None], states: list[bytes | None]) -> Stored
 
 def _told(offset: int) -> str:
     return "" if offset == UNKNOWN else str(offset)
+
+
+def _refuse(partitions: Sequence[int], answers: Sequence[bytes]) -> None:
+    """Raise the first refusal of a script."""
+    for partition, answer in zip(partitions, answers, strict=True):
+        if answer == b"generation":
+            raise refuse_generation(partition)
+        if answer == b"others":
+            raise refuse_others(partition)
+        if answer == b"lost":
+            raise refuse_lost(partition)

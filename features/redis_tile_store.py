@@ -7,25 +7,23 @@ entity to bytes, `:<generation>:<kind>`. A new generation unlinks the one before
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import redis
-
-from contracts.errors import StoreError
 from features.feature import SHARED_ENTITIES
+from features.redis_wire import RedisWire, Script
 from features.tile_store import Blobs, TileManifest, refuse_tiles
 
-WRITE = """
+WRITE = Script("""
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 'generation' end
 for i = 2, #ARGV, 2 do
   if ARGV[i + 1] == '' then redis.call('HDEL', KEYS[2], ARGV[i])
   else redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1]) end
 end
 return ''
-"""
-MARK = """
+""")
+MARK = Script("""
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 'generation' end
 redis.call('SET', KEYS[2], ARGV[2])
 return ''
-"""
+""")
 WRITE_ENTITIES = 2_000
 """Entities in one call of the script: a Lua call may not hold Redis up for long."""
 
@@ -35,27 +33,23 @@ class RedisTileStore:
 
     def __init__(self, url: str, prefix: str, *, timeout_seconds: float = 5.0) -> None:
         self._prefix = f"{prefix}:tiles"
-        self._client = redis.Redis.from_url(
-            url, socket_timeout=timeout_seconds, socket_connect_timeout=timeout_seconds
-        )
-        self._write = self._client.register_script(WRITE)
-        self._mark = self._client.register_script(MARK)
+        self._wire = RedisWire(url, timeout_seconds)
 
     def manifest(self) -> TileManifest | None:
         """See `TileStore`."""
-        return _parsed(self._call(lambda: self._client.get(self._key("manifest"))))
+        return _parsed(self._wire.ask(("GET", self._key("manifest")))[0])
 
     def read(
         self, generation: str, names: Mapping[str, Sequence[int]]
     ) -> tuple[TileManifest | None, Blobs]:
         """See `TileStore`."""
-        # In one transaction: a writer that starts over in between must not show as empty tiles.
-        pipeline = self._client.pipeline(transaction=True)
-        pipeline.get(self._key("manifest"))
         asked = {kind: wanted for kind, wanted in names.items() if len(wanted)}
-        for kind, wanted in asked.items():
-            pipeline.hmget(self._hash(generation, kind), [_field(name) for name in wanted])
-        body, *found = self._call(pipeline.execute)
+        reads = (
+            ("HMGET", self._hash(generation, kind), *(_field(name) for name in wanted))
+            for kind, wanted in asked.items()
+        )
+        # In one transaction: a writer that starts over in between must not show as empty tiles.
+        body, *found = self._wire.transact(("GET", self._key("manifest")), *reads)
         return _parsed(body), dict(zip(asked, found, strict=True))
 
     def write(self, generation: str, kind: str, tiles: Mapping[int, bytes]) -> None:
@@ -66,57 +60,59 @@ class RedisTileStore:
             words: list[Any] = [generation]
             for name, blob in items[start : start + WRITE_ENTITIES]:
                 words += (_field(name), blob)
-            self._run(self._write, keys, words)
+            self._run(WRITE, keys, words)
 
     def names(self, generation: str, kind: str) -> Sequence[int]:
         """See `TileStore`."""
-        return self._call(lambda: list(self._scan(generation, kind)))  # type: ignore[no-any-return]
+        return list(self._scan(generation, kind))
 
     def _scan(self, generation: str, kind: str) -> Iterator[int]:
-        for field, _ in self._client.hscan_iter(self._hash(generation, kind), count=1_000):
-            yield int.from_bytes(field, "big", signed=True)
+        place: bytes | None = None
+        while place != b"0":
+            command = ("HSCAN", self._hash(generation, kind), place or 0, "COUNT", 1_000)
+            place, items = self._wire.ask(command)[0]
+            for field in items[::2]:
+                yield int.from_bytes(field, "big", signed=True)
 
     def begin(self, manifest: TileManifest) -> None:
         """See `TileStore`."""
-        before = self._call(lambda: self._client.get(self._key("generation")))
-        pipeline = self._client.pipeline(transaction=True)
-        pipeline.set(self._key("generation"), manifest.generation)
-        pipeline.set(self._key("manifest"), manifest.to_json())
-        if before is not None:
-            for kind in SHARED_ENTITIES:
-                pipeline.unlink(self._hash(before.decode(), kind))
-        self._call(pipeline.execute)
+        before = self._wire.ask(("GET", self._key("generation")))[0]
+        gone = [self._hash(before.decode(), kind) for kind in SHARED_ENTITIES if before is not None]
+        self._wire.transact(
+            ("SET", self._key("generation"), manifest.generation),
+            ("SET", self._key("manifest"), manifest.to_json()),
+            *([("UNLINK", *gone)] if gone else ()),
+        )
 
     def mark(self, manifest: TileManifest) -> None:
         """See `TileStore`."""
         keys = [self._key("generation"), self._key("manifest")]
-        self._run(self._mark, keys, [manifest.generation, manifest.to_json()])
+        self._run(MARK, keys, [manifest.generation, manifest.to_json()])
 
     def forget(self) -> None:
         """See `TileStore`."""
-        self._call(lambda: self._client.delete(self._key("manifest")))
+        self._wire.ask(("DEL", self._key("manifest")))
 
     def note(self, reader: str, clock_ms: int, wall_ms: int) -> None:
         """See `TileStore`."""
-        noted = f"{clock_ms},{wall_ms}"
-        self._call(lambda: self._client.hset(self._key("readers"), reader, noted))
+        self._wire.ask(("HSET", self._key("readers"), reader, f"{clock_ms},{wall_ms}"))
 
     def readers(self) -> Mapping[str, tuple[int, int]]:
         """See `TileStore`."""
-        found = self._call(lambda: self._client.hgetall(self._key("readers")))
-        noted = {reader.decode(): body.decode().split(",") for reader, body in found.items()}
+        found = [word.decode() for word in self._wire.ask(("HGETALL", self._key("readers")))[0]]
+        noted = dict(zip(found[::2], (body.split(",") for body in found[1::2]), strict=True))
         return {reader: (int(clock), int(wall)) for reader, (clock, wall) in noted.items()}
 
     def show_life(self, key: str, told: str, seconds: int) -> None:
         """Put a key that expires: health checks look for it."""
-        self._call(lambda: self._client.set(key, told, ex=seconds))
+        self._wire.ask(("SET", key, told, "EX", seconds))
 
     def has_life(self, key: str) -> bool:
         """Whether the key has not expired."""
-        return bool(self._call(lambda: self._client.exists(key)))
+        return bool(self._wire.ask(("EXISTS", key))[0])
 
-    def _run(self, script: Any, keys: list[str], words: list[Any]) -> None:
-        if self._call(lambda: script(keys=keys, args=words)):
+    def _run(self, script: Script, keys: list[str], words: list[Any]) -> None:
+        if self._wire.run(script, [(keys, words)])[0]:
             raise refuse_tiles(words[0])
 
     def _key(self, name: str) -> str:
@@ -124,15 +120,6 @@ class RedisTileStore:
 
     def _hash(self, generation: str, kind: str) -> str:
         return self._key(f"{generation}:{kind}")
-
-    def _call(self, command: Any) -> Any:
-        try:
-            return command()
-        except redis.RedisError as error:
-            raise StoreError(
-                f"Redis failed: {error}",
-                remedy="Check REDIS_URL and `fraud status`; the fallback rules decide meanwhile",
-            ) from error
 
 
 def _field(name: int) -> bytes:

@@ -32,7 +32,7 @@ from features.layout import E_OFFSET
 from features.partition_clock import PartitionClocks, known_clock
 from features.redis_tile_store import RedisTileStore
 from features.state import AHEAD, FOREIGN, OK, serve_cards
-from features.store import UNKNOWN, Manifest, RedisStateStore, StateStore, Stored
+from features.store import UNKNOWN, Manifest, RedisStateStore, StateStore, Stored, Written
 from features.tile_reader import TileReader
 
 Progress = Callable[[int], None]
@@ -136,10 +136,11 @@ class FeatureServer:
         after = {s.partition: int(events["offset"][s.stop - 1].as_py()) + 1 for s in spans}
         self._store.write_many(
             {
-                s.partition: (
+                s.partition: Written(
                     self._generation(s.partition),
                     dict(zip(cards[s.rows], written[s.rows], strict=True)),
                     after[s.partition],
+                    stored[s.partition].served,
                 )
                 for s in homes
             }

@@ -25,7 +25,7 @@ from features.engine import FeatureMatrix
 from features.history import History, KafkaHistory
 from features.recompute import Topics, WholeTopics, refold
 from features.serving import FeatureServer, make_store, make_tile_store
-from features.state_store import Manifest, MemoryStateStore, StateStore
+from features.state_store import Manifest, MemoryStateStore, StateStore, Written
 from features.tile_reader import TileReader
 from features.tile_store import TileStore
 
@@ -155,8 +155,9 @@ def _consistent_copy(
         if stored.generation == before.generation and store.manifest(partition) == before:
             copy = MemoryStateStore()
             copy.begin(partition, before.generation)
-            held = zip(cards, stored.states, strict=True)
-            copy.write(partition, before.generation, {c: s for c, s in held if s is not None})
+            pairs = zip(cards, stored.states, strict=True)
+            held = {card: state for card, state in pairs if state is not None}
+            copy.write(partition, Written(before.generation, held))
             copy.mark(partition, before)
             return copy, before
     raise StateError(

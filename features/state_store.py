@@ -2,9 +2,10 @@
 
 A store keeps, per partition, a manifest and the states of its cards under a generation. The
 manifest says which offsets can be replayed and how far the states were when it was written, after
-them. Every read brings the generation along and every write names it, and the offset after it; so a
-store that was wiped, rebuilt, restored or that lost its last writes is noticed in the same round
-trip, and never taken for an empty one.
+them. Every read brings the generation along, and the offset after the newest states. Every write
+names both as they were read, and the offset after itself; so a store that was wiped, rebuilt,
+restored, written by others or that lost its last writes is noticed in the same round trip, and
+never taken for an empty one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,9 +13,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from contracts.errors import StateError
-
-LAST_OFFSET_BYTES = 8
-
 
 UNKNOWN = -1
 
@@ -47,8 +45,18 @@ class Stored:
     served: int = UNKNOWN
 
 
-Written = tuple[str, Mapping[str, bytes], int]
-"""What is written of a partition: generation, states by card, and the offset after them."""
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What is written of a partition: states by card, and `after`, the offset after them.
+
+    They go on from states that were read under the generation when `before` was served. An unknown
+    `after` leaves that as it is.
+    """
+
+    generation: str
+    states: Mapping[str, bytes]
+    after: int = UNKNOWN
+    before: int = UNKNOWN
 
 
 class StateStore(Protocol):
@@ -60,13 +68,12 @@ class StateStore(Protocol):
     def read(self, partition: int, generation: str, cards: Sequence[str]) -> Stored:
         """The states of `cards` under `generation`, and the generation that is now current."""
 
-    def write(
-        self, partition: int, generation: str, states: Mapping[str, bytes], after: int = UNKNOWN
-    ) -> None:
-        """Put states, those of one card or 5,000 all or none; `after` is the offset after them.
+    def write(self, partition: int, written: Written) -> None:
+        """Put states, those of one card or 5,000 all or none.
 
         Raises:
-            StateError: the generation is no longer current, or a state would go back in offsets.
+            StateError: the generation is no longer current, or others wrote since the states were
+                read: a zombie never takes a card back in offsets.
         """
 
     def begin(self, partition: int, generation: str) -> None:
@@ -101,8 +108,8 @@ class OneByOne:
 
     def write_many(self: StateStore, states: Mapping[int, Written]) -> None:
         """See `StateStore`."""
-        for partition, (generation, held, after) in states.items():
-            self.write(partition, generation, held, after)
+        for partition, written in states.items():
+            self.write(partition, written)
 
     def mark_many(
         self: StateStore, manifests: Mapping[int, Manifest], served: Mapping[int, int]
@@ -112,21 +119,21 @@ class OneByOne:
             self.mark(partition, manifest, served.get(partition, UNKNOWN))
 
 
-def refuse_generation(partition: int, wanted: str, current: str | None) -> StateError:
+def refuse_generation(partition: int) -> StateError:
     """The store was wiped or rebuilt by someone else."""
     return StateError(
-        f"feature state of partition {partition} was wiped or rebuilt meanwhile",
-        value=current,
-        remedy=f"The reader of generation {wanted} must ensure its state again",
+        "feature state was wiped or rebuilt meanwhile",
+        value=partition,
+        remedy="Its reader must ensure its state again",
     )
 
 
-def refuse_older(partition: int, card: str) -> StateError:
-    """Another writer is ahead of this one."""
+def refuse_others(partition: int) -> StateError:
+    """Another writer came between a read and its write."""
     return StateError(
-        f"a write would take a card's state in partition {partition} back in offsets",
-        value=card,
-        remedy="Another task has taken this partition over; this one must stop",
+        "others wrote feature state of this partition since it was read",
+        value=partition,
+        remedy="Another task has taken this partition over; this one must ensure it again, or stop",
     )
 
 
@@ -161,18 +168,14 @@ class MemoryStateStore(OneByOne):
         served = self._served.get(partition, UNKNOWN)
         return Stored(current, next_offset, [states.get(card) for card in cards], served)
 
-    def write(
-        self, partition: int, generation: str, states: Mapping[str, bytes], after: int = UNKNOWN
-    ) -> None:
+    def write(self, partition: int, written: Written) -> None:
         """See `StateStore`."""
-        self._refuse(partition, generation)
-        held = self._states[partition]
-        for card, state in states.items():
-            if held.get(card, b"")[:LAST_OFFSET_BYTES] > state[:LAST_OFFSET_BYTES]:
-                raise refuse_older(partition, card)
-        held.update(states)
-        if after != UNKNOWN:
-            self._served[partition] = after
+        self._refuse(partition, written.generation)
+        if self._served.get(partition, UNKNOWN) != written.before:
+            raise refuse_others(partition)
+        self._states[partition].update(written.states)
+        if written.after != UNKNOWN:
+            self._served[partition] = written.after
 
     def begin(self, partition: int, generation: str) -> None:
         """See `StateStore`."""
@@ -189,6 +192,5 @@ class MemoryStateStore(OneByOne):
         self._manifests[partition] = manifest
 
     def _refuse(self, partition: int, generation: str) -> None:
-        current = self._generations.get(partition)
-        if current != generation:
-            raise refuse_generation(partition, generation, current)
+        if self._generations.get(partition) != generation:
+            raise refuse_generation(partition)

@@ -8,6 +8,7 @@ from features.state_store import (
     OneByOne,
     StateStore,
     Stored,
+    Written,
 )
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     "RedisStateStore",
     "StateStore",
     "Stored",
+    "Written",
 ]

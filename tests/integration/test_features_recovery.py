@@ -18,7 +18,14 @@ from contracts.kafka import full_ranges, make_producer
 from contracts.settings import Settings
 from features.engine import replay
 from features.history import KafkaHistory
-from features.store import UNKNOWN, Manifest, MemoryStateStore, RedisStateStore, StateStore
+from features.store import (
+    UNKNOWN,
+    Manifest,
+    MemoryStateStore,
+    RedisStateStore,
+    StateStore,
+    Written,
+)
 
 pytestmark = pytest.mark.integration
 HERE = Path(__file__).parent
@@ -34,14 +41,14 @@ def store(request: pytest.FixtureRequest, redis_url: str) -> StateStore:
 
 
 def state(offset: int) -> bytes:
-    """Something that starts as states do."""
+    """Something to write."""
     return offset.to_bytes(8, "big") + b"rest"
 
 
 def test_a_store_returns_what_was_written(store: StateStore) -> None:
     """States, manifest and generation come back; unknown cards are None."""
     store.begin(3, "g1")
-    store.write(3, "g1", {"a": state(5), "b": state(300)})
+    store.write(3, Written("g1", {"a": state(5), "b": state(300)}))
     store.mark(3, Manifest("g1", 4, 6))
     stored = store.read(3, "g1", ["a", "new", "b"])
     assert stored.states == [state(5), None, state(300)]
@@ -50,20 +57,23 @@ def test_a_store_returns_what_was_written(store: StateStore) -> None:
     assert store.manifest(4) is None
 
 
-def test_a_write_never_lowers_an_offset(store: StateStore) -> None:
-    """A zombie's write is refused whole, also when bytes would compare wrongly as signed."""
+def test_a_write_goes_on_from_what_its_writer_read(store: StateStore) -> None:
+    """A zombie that others overtook between its read and its write is refused, whole."""
     store.begin(0, "g")
-    store.write(0, "g", {"a": state(255), "b": state(1)})
-    with pytest.raises(StateError, match="back in offsets"):
-        store.write(0, "g", {"b": state(2), "a": state(127)})
-    store.write(0, "g", {"a": state(255)})
-    assert store.read(0, "g", ["a", "b"]).states == [state(255), state(1)]
+    store.write(0, Written("g", {"a": state(1)}, 2))
+    read = store.read(0, "g", ["a", "b"])
+    store.write(0, Written("g", {"a": state(2)}, 3, before=read.served))
+    for before in (read.served, UNKNOWN):
+        with pytest.raises(StateError, match="others wrote"):
+            store.write(0, Written("g", {"b": state(1), "a": state(1)}, 2, before))
+    store.write(0, Written("g", {"b": state(3)}, 4, before=3))
+    assert store.read(0, "g", ["a", "b"]).states == [state(2), state(3)]
 
 
 def test_a_mark_names_what_was_written_last(store: StateStore) -> None:
     """A store that lost its last states, or has others, takes no manifest over them."""
     store.begin(0, "g")
-    store.write_many({0: ("g", {"a": state(1)}, 2)})
+    store.write_many({0: Written("g", {"a": state(1)}, 2)})
     store.mark_many({0: Manifest("g", 0, 2)}, {0: 2})
     assert store.read(0, "g", ["a"]).served == 2
     with pytest.raises(StateError, match="not those that this process wrote last"):
@@ -77,7 +87,7 @@ def test_one_round_trip_serves_several_partitions(store: StateStore) -> None:
     """Each partition's states, generation and manifest are its own."""
     for partition in (0, 1):
         store.begin(partition, f"g{partition}")
-    store.write_many({p: (f"g{p}", {"a": state(p)}, p + 1) for p in (0, 1)})
+    store.write_many({p: Written(f"g{p}", {"a": state(p)}, p + 1) for p in (0, 1)})
     store.mark_many({p: Manifest(f"g{p}", 0, p + 1) for p in (0, 1)}, {})
     found = store.read_many({p: (f"g{p}", ["a", "b"]) for p in (0, 1)})
     assert [found[p].states for p in (0, 1)] == [[state(0), None], [state(1), None]]
@@ -89,20 +99,20 @@ def test_a_redis_that_forgot_the_scripts_is_told_them_again(redis_url: str) -> N
     store = RedisStateStore(redis_url, f"test:{random.random()}")
     store.begin(0, "g")
     redis.Redis.from_url(redis_url).script_flush()
-    store.write(0, "g", {"a": state(1)}, 2)
+    store.write(0, Written("g", {"a": state(1)}, 2))
     assert store.read(0, "g", ["a"]).served == 2
 
 
 def test_a_superseded_generation_is_refused(store: StateStore) -> None:
     """After another process began a rebuild, the old writer neither reads, writes nor marks."""
     store.begin(0, "old")
-    store.write(0, "old", {"a": state(1)})
+    store.write(0, Written("old", {"a": state(1)}))
     store.begin(0, "new")
     assert store.read(0, "old", ["a"]).generation == "new"
     assert store.read(0, "new", ["a"]).states == [None]
     assert store.manifest(0) is None
     with pytest.raises(StateError):
-        store.write(0, "old", {"a": state(2)})
+        store.write(0, Written("old", {"a": state(2)}))
     with pytest.raises(StateError):
         store.mark(0, Manifest("old", 0, 1))
 
@@ -116,7 +126,7 @@ def test_a_full_or_absent_redis_is_a_typed_error(redis_url: str) -> None:
     client.config_set("maxmemory", 1)
     try:
         with pytest.raises(StoreError):
-            store.write(0, "g", {"a": state(1)})
+            store.write(0, Written("g", {"a": state(1)}))
     finally:
         client.config_set("maxmemory", allowed)
     assert store.read(0, "g", ["a"]).states == [None]
