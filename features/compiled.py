@@ -23,6 +23,7 @@ KERNEL_SOURCES = (
     "../contracts/transaction_kernel",
     "../contracts/transaction_rows",
     "calendar",
+    "card_groups",
     "compiled",
     "encoding",
     "hashing",
@@ -34,6 +35,7 @@ KERNEL_SOURCES = (
     "state",
     "statistic",
     "tile_kernel",
+    "tile_numbers",
     "tile_packing",
     "windows",
 )

@@ -23,12 +23,13 @@ from contracts.errors import StateError
 from contracts.kafka import OffsetRange
 from contracts.settings import Settings
 from contracts.spans import Span, spans_of
+from contracts.transaction_rows import CARD_ID, EventRows, events_of
+from features.card_groups import grouped_by_card
 from features.clocks import clocks_after, stamps_ms
 from features.definition import FEATURE_SET, FeatureSet
-from features.encoding import encode
-from features.engine import FeatureMatrix, card_groups, matrix
+from features.encoding import Encoded, encoded
+from features.engine import FeatureMatrix, matrix
 from features.history import History, KafkaHistory
-from features.layout import E_OFFSET
 from features.partition_clock import PartitionClocks, known_clock
 from features.redis_tile_store import RedisTileStore
 from features.state import AHEAD, FOREIGN, OK, serve_cards
@@ -70,38 +71,37 @@ class FeatureServer:
         self._served: dict[int, int] = {}
         self._spoilt: set[int] = set()
 
-    def serve(self, events: pa.Table, *, committed: Mapping[int, int]) -> FeatureMatrix:
+    def serve(self, events: EventRows | pa.Table, *, committed: Mapping[int, int]) -> FeatureMatrix:
         """Features of a batch, and the state after it.
 
-        `events` has EVENT_SCHEMA, a partition's rows together in offset order; any offset from the
-        partition's `committed` one on may be fed again later. A micro-batch may come in several
-        calls with one committed offset, in offset order. What is served of a partition goes on
-        where `ensure` or the last call ended.
+        A partition's events stand together in offset order; any offset from the partition's
+        `committed` one on may be fed again later. A micro-batch may come in several calls with one
+        committed offset, in offset order. What is served of a partition goes on where `ensure` or
+        the last call ended.
 
         Raises:
             StateError: a state was wiped, rebuilt, or is ahead: call `ensure`, then serve again.
             StoreError: the store does not answer or refuses a write.
             TilesError: the tiles across cards are not complete in time.
         """
-        shared = np.empty((len(events), len(self._set.features)))
-        if len(events) == 0:
-            return matrix(shared, np.empty(0, dtype=np.int64))
-        spans = spans_of(events["partition"].to_numpy())
+        rows = events if isinstance(events, EventRows) else events_of(events)
+        values = np.empty((len(rows), len(self._set.features)))
+        if len(rows) == 0:
+            return matrix(values, np.empty(0, dtype=np.int64))
+        spans = spans_of(rows.partitions)
         for span in spans:
             self._generation(span.partition)
-        stamps = stamps_ms(events)
+        stamps = rows.timestamps_us // 1000
         clocks = np.concatenate(
             [clocks_after(self._clocks.now(s.partition), stamps[s.rows]) for s in spans]
         )
+        made = encoded(rows)
         if self._set.shared:
-            self._readable_tiles().fill(events, clocks, shared)
-        served = self._serve_cards(events, spans, committed)
-        own = len(self._set.of_cards)
-        served.values[:, own:] = shared[:, own:]
-        offsets = events["offset"].to_numpy()
+            self._readable_tiles().fill(made, clocks, values)
+        statuses = self._serve_cards(rows, made, spans, committed, values)
         for s in spans:
-            self._clocks.advance(s.partition, int(offsets[s.start]), int(clocks[s.stop - 1]))
-        return served
+            self._clocks.advance(s.partition, int(rows.offsets[s.start]), int(clocks[s.stop - 1]))
+        return matrix(values, statuses)
 
     def _readable_tiles(self) -> TileReader:
         if self._tiles is None:
@@ -113,27 +113,32 @@ class FeatureServer:
         return self._tiles
 
     def _serve_cards(
-        self, events: pa.Table, spans: Sequence[Span], committed: Mapping[int, int]
-    ) -> FeatureMatrix:
-        encoded = encode(events)
-        order, bounds = card_groups(events, encoded)
+        self,
+        rows: EventRows,
+        made: Encoded,
+        spans: Sequence[Span],
+        committed: Mapping[int, int],
+        values: NDArray[np.float64],
+    ) -> NDArray[np.int64]:
+        """Fold a batch; writes the features of cards, returns each row's status bits."""
+        order, bounds = grouped_by_card(rows, made.hashes)
         heads = order[bounds[:-1]]
-        cards = events["card_id"].take(pa.array(heads)).to_pylist()
-        homes = spans_of(events["partition"].to_numpy()[heads])
+        cards = [card.decode() for card in rows.rows.take(heads).words(CARD_ID)]
+        homes = spans_of(rows.partitions[heads])
         stored = self._store.read_many(
             {s.partition: (self._generation(s.partition), cards[s.rows]) for s in homes}
         )
         for span in homes:
             self._refuse_stale(span.partition, stored[span.partition])
         states = [state for span in homes for state in stored[span.partition].states]
-        offsets = _offsets_of_cards(encoded[:, E_OFFSET], spans, homes, committed)
-        folded = self._fold(encoded[order], bounds, states, offsets)
+        offsets = _offsets_of_cards(rows.offsets, spans, homes, committed)
+        folded = self._fold(made.events[order], bounds, states, offsets)
         if folded.outcome != OK:
             partition = next(s.partition for s in homes if s.start <= folded.card < s.stop)
             self._spoilt.add(partition)
             raise _unusable(folded.outcome, partition, cards[folded.card])
         written = folded.states()
-        after = {s.partition: int(events["offset"][s.stop - 1].as_py()) + 1 for s in spans}
+        after = {s.partition: int(rows.offsets[s.stop - 1]) + 1 for s in spans}
         self._store.write_many(
             {
                 s.partition: Written(
@@ -146,7 +151,7 @@ class FeatureServer:
             }
         )
         self._served.update(after)
-        return matrix(*folded.in_input_order(order))
+        return folded.write_into(values, order)
 
     def mark(self, places: Mapping[int, tuple[int, int]]) -> None:
         """Record by partition (base, next) that states may be replayed from base, go on at next."""
@@ -223,12 +228,18 @@ class FeatureServer:
     def _catch_up(self, partition: int, start: int, end: int, progress: Progress | None) -> None:
         if start < end:
             for events in self._past().read(partition, start, end):
-                self._serve_cards(events, [Span(partition, 0, len(events))], {partition: end})
+                self._fold_past(partition, events_of(events), end)
                 clock = clocks_after(self._clocks.now(partition), stamps_ms(events))[-1]
                 self._clocks.set(partition, end, int(clock))
                 if progress is not None:
                     progress(len(events))
         self.mark({partition: (end, end)})
+
+    def _fold_past(self, partition: int, rows: EventRows, end: int) -> None:
+        """Bring the states after some past events; what the features were is not wanted."""
+        values = np.empty((len(rows), len(self._set.features)))
+        spans = [Span(partition, 0, len(rows))]
+        self._serve_cards(rows, encoded(rows), spans, {partition: end}, values)
 
     def _refuse_stale(self, partition: int, stored: Stored) -> None:
         """A wiped store has another generation, one that was restored an older manifest, and one
@@ -266,17 +277,17 @@ class FeatureServer:
 
     def _fold(
         self,
-        encoded: NDArray[np.int64],
+        events: NDArray[np.int64],
         bounds: NDArray[np.int64],
         states: list[bytes | None],
         offsets: NDArray[np.int64],
     ) -> "_Folded":
         sizes = [0, *(0 if state is None else len(state) for state in states)]
         blob = np.frombuffer(b"".join(state or b"" for state in states) or b"\0", dtype=np.uint8)
-        values = np.empty((len(encoded), len(self._set.features)), dtype=np.float64)
-        statuses = np.zeros(len(encoded), dtype=np.int64)
+        values = np.empty((len(events), len(self._set.of_cards)), dtype=np.float64)
+        statuses = np.zeros(len(events), dtype=np.int64)
         outcome, card, written, ends = serve_cards(
-            blob, np.cumsum(sizes), encoded, bounds, offsets,
+            blob, np.cumsum(sizes), events, bounds, offsets,
             self._set.windows, self._set.slots, values, statuses,
         )  # fmt: skip
         return _Folded(outcome, card, written, ends, values, statuses)
@@ -304,13 +315,14 @@ class _Folded:
         ends = self._ends.tolist()
         return [data[start:end] for start, end in itertools.pairwise(ends)]
 
-    def in_input_order(
-        self, order: NDArray[np.int64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Values and statuses, row i for input row i."""
-        values, statuses = np.empty_like(self._values), np.empty_like(self._statuses)
-        values[order], statuses[order] = self._values, self._statuses
-        return values, statuses
+    def write_into(
+        self, values: NDArray[np.float64], order: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """Put the features of cards into their columns, row i for input row i; the statuses."""
+        statuses = np.empty_like(self._statuses)
+        statuses[order] = self._statuses
+        values[order, : self._values.shape[1]] = self._values
+        return statuses
 
 
 def _offsets_of_cards(

@@ -18,11 +18,10 @@ from features.packing import (
     put_signed,
     put_varint,
 )
-from features.tile_kernel import NUMBERS, ROOM, Cube, emit_missing, emit_shared, ones, read_tiles
+from features.tile_kernel import ROOM, Cube, ones
 
 Bytes = NDArray[np.uint8]
 Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
 FEW_BITS = 8 * layout.BIT_WORDS
 """Up to so many bits are written one by one: more take less space as words."""
@@ -158,31 +157,3 @@ def merge_all(
             at = put_section(written, at, tiles, count)
         ends[e + 1] = at
     return written, ends
-
-
-@kernel
-def serve_entities(
-    blobs: Bytes,
-    blob_bounds: Ints,
-    order: Ints,
-    bounds: Ints,
-    clocks: Ints,
-    amounts: Ints,
-    windows: Ints,
-    emits: Ints,
-    values: Floats,
-) -> None:
-    """Features of a batch from its entities' bytes; rows grouped as in `replay_entities`."""
-    ends = np.zeros(layout.SECTIONS, np.int64)
-    read_up_to = np.zeros(len(windows), np.int64)
-    numbers = np.zeros((len(windows), NUMBERS), np.int64)
-    tiles = np.zeros((layout.SECTIONS, ROOM, layout.TILE_WIDTH), np.int64)
-    for i in range(bounds[0]):
-        emit_missing(emits, values, order[i])
-    for e in range(len(bounds) - 1):
-        read_up_to[:] = -1
-        tiles = get_tiles(blobs, blob_bounds[e], blob_bounds[e + 1], tiles, ends)
-        for i in range(bounds[e], bounds[e + 1]):
-            row = order[i]
-            read_tiles(tiles, ends, clocks[row], read_up_to, windows, numbers)
-            emit_shared(emits, numbers, amounts[row], values, row)

@@ -3,23 +3,20 @@
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from contracts.errors import TilesError
 from features import layout
 from features.definition import FEATURE_SET, FeatureSet
-from features.shared_plan import SharedPlan
-from features.shared_replay import grouped
+from features.encoding import H_DEVICE, H_MERCHANT, H_NETWORK, Encoded
+from features.feature import Entity
 from features.store import UNKNOWN
 from features.tile_fold import EVENTS, LABELS, needed_ms
 from features.tile_kernel import end_tile
-from features.tile_packing import serve_entities
+from features.tile_numbers import FULL, Numbers, fill_from_tiles, fill_known
 from features.tile_store import Blobs, TileManifest, TileStore
-from features.tiles import Occurrences
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -27,61 +24,19 @@ Floats = NDArray[np.float64]
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.005
-KNOWN_BYTES = 64 * 1024 * 1024
-"""Beyond this what was read is forgotten; a minute's entities take far less."""
-ENTRY_BYTES = 100
-"""What an entity takes beside its tiles, about."""
+HASH_OF: Mapping[Entity, int] = {
+    "merchant": H_MERCHANT,
+    "device": H_DEVICE,
+    "ip_prefix": H_NETWORK,
+}
 REMEDY = "See `fraud logs tiles`; the fallback rules decide meanwhile"
-
-
-@dataclass(frozen=True, slots=True)
-class _Group:
-    """A batch's rows by entity of one kind."""
-
-    plan: SharedPlan
-    order: Ints
-    bounds: Ints
-    names: Ints
-
-
-@dataclass(slots=True)
-class _Known:
-    """Tiles that were read while `manifest` held, or later: closed ones never change again.
-
-    A batch that this manifest makes complete needs no other, whatever has become of the store.
-    """
-
-    manifest: TileManifest | None = None
-    blobs: dict[str, dict[int, bytes | None]] = field(default_factory=dict)
-    size: int = 0
-
-    def missing(self, names: Mapping[str, Sequence[int]]) -> dict[str, list[int]]:
-        """The entities of which nothing was read."""
-        lacking = {
-            kind: [name for name in wanted if name not in self.blobs.get(kind, ())]
-            for kind, wanted in names.items()
-        }
-        return {kind: wanted for kind, wanted in lacking.items() if wanted}
-
-    def add(self, manifest: TileManifest, names: Mapping[str, Sequence[int]], blobs: Blobs) -> None:
-        """Take what was read under this manifest, or a later one of its generation."""
-        held = self.manifest or manifest
-        self.manifest = replace(held, kept_from=manifest.kept_from)
-        for kind, wanted in names.items():
-            found = blobs.get(kind, [])
-            self.blobs.setdefault(kind, {}).update(zip(wanted, found, strict=True))
-            self.size += sum(ENTRY_BYTES + len(blob or b"") for blob in found)
-
-    def of(self, names: Mapping[str, Sequence[int]]) -> Blobs:
-        """What is known of these entities."""
-        return {kind: [self.blobs[kind][name] for name in wanted] for kind, wanted in names.items()}
 
 
 class TileReader:
     """Reads closed tiles; waits up to `wait_seconds` for a batch's to be complete.
 
-    Tiles are asked for once per entity while one manifest covers the batches: about a minute.
-    `on_wait` hears of every batch that is held up.
+    An entity's tiles are read once a minute: see `tile_numbers`. `on_wait` hears of every batch
+    that is held up.
     """
 
     def __init__(
@@ -103,28 +58,60 @@ class TileReader:
         self._sleep = sleep
         self._wall_ms = wall_ms
         self._generation = ""
-        self._known = _Known()
+        self._manifest: TileManifest | None = None
+        self._numbers = [Numbers.empty(len(plan.windows)) for plan in self._plans]
         self._noted: dict[str, tuple[int, int]] = {}
 
-    def fill(self, events: pa.Table, clocks: Ints, values: Floats) -> None:
+    def fill(self, events: Encoded, clocks: Ints, values: Floats) -> None:
         """Write the cross-card columns of `values`; `clocks` are those of the events' partitions.
 
         Raises:
             TilesError: the tiles are not complete in time, or are no longer kept.
             StoreError: the store does not answer.
         """
-        seen = Occurrences.of(events, clocks, [plan.entity for plan in self._plans])
-        sequence = np.arange(len(events))
-        groups = [
-            _Group(plan, *grouped(seen.entities[plan.entity], sequence)) for plan in self._plans
-        ]
-        blobs = self._read(groups, clocks)
-        for group in groups:
-            content, bounds = joined(blobs.get(group.plan.entity, []))
-            serve_entities(
-                content, bounds, group.order, group.bounds, seen.clocks, seen.amounts,
-                group.plan.windows, group.plan.emits, values,
-            )  # fmt: skip
+        newest, oldest = int(clocks.max()), int(clocks.min())
+        deadline = self._clock() + self._wait_seconds
+        if not self._is_covered(newest, oldest):
+            self._read({}, newest, oldest, deadline)
+        amounts = events.events[:, layout.E_AMOUNT]
+        lacking = [
+            fill_known(
+                events.hashes[:, HASH_OF[plan.entity]], clocks, amounts, plan.windows, plan.emits,
+                held.names, held.read_up_to, held.numbers, values,
+            )
+            for plan, held in zip(self._plans, self._numbers, strict=True)
+        ]  # fmt: skip
+        if any(map(len, lacking)):
+            self._fill_lacking(lacking, events, clocks, values, deadline)
+
+    def _fill_lacking(
+        self,
+        lacking: Sequence[Ints],
+        events: Encoded,
+        clocks: Ints,
+        values: Floats,
+        deadline: float,
+    ) -> None:
+        """The rows of entities of which too little is known, from tiles that are read now."""
+        columns = [events.hashes[:, HASH_OF[plan.entity]] for plan in self._plans]
+        groups = [_grouped(column, rows) for column, rows in zip(columns, lacking, strict=True)]
+        names: dict[str, Sequence[int]] = {
+            plan.entity: column[order[bounds[:-1]]].tolist()
+            for plan, column, (order, bounds) in zip(self._plans, columns, groups, strict=True)
+            if len(order)
+        }
+        blobs = self._read(names, int(clocks.max()), int(clocks.min()), deadline)
+        amounts = events.events[:, layout.E_AMOUNT]
+        for plan, column, held, (order, bounds) in zip(
+            self._plans, columns, self._numbers, groups, strict=True
+        ):
+            if held.taken + len(bounds) > FULL:
+                held.forget()
+            if len(order):
+                held.taken += fill_from_tiles(
+                    *joined(blobs[plan.entity]), order, bounds, column, clocks, amounts,
+                    plan.windows, plan.emits, held.names, held.read_up_to, held.numbers, values,
+                )  # fmt: skip
 
     def note(self, reader: str, clock: int) -> None:
         """Have kept what a reader needs that may come back to this clock.
@@ -152,34 +139,28 @@ class TileReader:
             logger.warning("%s begins before the tiles that are kept: they are made anew", reader)
             self._store.forget()
 
-    def _read(self, groups: Sequence[_Group], clocks: Ints) -> Blobs:
-        names: Mapping[str, Sequence[int]] = {
-            g.plan.entity: g.names.tolist() for g in groups if len(g.names)
-        }
-        newest, oldest = int(clocks.max()), int(clocks.min())
-        deadline = self._clock() + self._wait_seconds
-        if not self._is_known(newest, oldest):
-            self._known = _Known()
-        missing = self._known.missing(names)
-        while missing or self._known.manifest is None:
-            manifest, blobs = self._store.read(self._generation, missing)
+    def _read(
+        self, names: Mapping[str, Sequence[int]], newest: int, oldest: int, deadline: float
+    ) -> Blobs:
+        """Entities' tiles, under a manifest that makes them complete for a batch."""
+        while True:
+            manifest, blobs = self._store.read(self._generation, names)
             if manifest is not None and manifest.generation != self._generation:
-                self._generation, self._known = manifest.generation, _Known()
-                missing = self._known.missing(names)
+                self._generation = manifest.generation
+                for held in self._numbers:
+                    held.forget()
             elif manifest is not None and is_complete(manifest, newest):
                 self._refuse_dropped(manifest, oldest)
-                self._known.add(manifest, missing, blobs)
-                break
+                self._manifest = manifest
+                return blobs
             else:
                 self._await(newest, deadline)
-        return self._known.of(names)
 
-    def _is_known(self, newest: int, oldest: int) -> bool:
-        """Whether what was read before is still all that a batch may see."""
-        manifest = self._known.manifest
+    def _is_covered(self, newest: int, oldest: int) -> bool:
+        """Whether the manifest that was read last makes a batch complete."""
+        manifest = self._manifest
         return (
             manifest is not None
-            and self._known.size < KNOWN_BYTES
             and is_complete(manifest, newest)
             and not self._has_dropped(manifest, oldest)
         )
@@ -212,6 +193,13 @@ class TileReader:
             for plan in self._plans
             for section, length, _ in plan.windows.tolist()
         )
+
+
+def _grouped(column: Ints, rows: Ints) -> tuple[Ints, Ints]:
+    """Rows by entity, and each entity's bounds."""
+    order = rows[np.argsort(column[rows], kind="stable")]
+    edges = np.flatnonzero(np.diff(column[order])) + 1
+    return order, np.concatenate(([0], edges, [len(order)])) if len(order) else edges
 
 
 def is_complete(manifest: TileManifest, clock: int) -> bool:

@@ -20,8 +20,10 @@ from contracts.errors import StateError, StoreError
 from contracts.frontiers import alive_key
 from contracts.kafka import make_producer
 from contracts.settings import KafkaSettings, Settings
+from contracts.transaction_rows import events_of
 from features.clocks import partition_clocks
 from features.definition import FEATURE_SET
+from features.encoding import encoded
 from features.engine import replay
 from features.kafka_tile_source import KafkaTileSource
 from features.recompute import WholeTopics
@@ -108,7 +110,9 @@ class Topics:
         truth = replay(events, labels=labels).values[:, own:]
         served = np.full((len(events), len(FEATURE_SET.names)), -1.0)
         tiles = RedisTileStore(self.redis_url, store_prefix(self.kafka.topic))
-        TileReader(tiles, wait_seconds=0).fill(events, partition_clocks(events), served)
+        TileReader(tiles, wait_seconds=0).fill(
+            encoded(events_of(events)), partition_clocks(events), served
+        )
         assert len(events) == EVENTS
         assert np.nanmax(truth[:, FEATURE_SET.names.index("merchant_frauds_30d") - own]) > 2
         assert np.array_equal(served[:, own:], truth, equal_nan=True)

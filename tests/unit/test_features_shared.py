@@ -14,8 +14,10 @@ from tile_feeds import DyingTileStore, TableSource, run_service
 
 from contracts.columns import EVENT_SCHEMA
 from contracts.errors import TilesError
+from contracts.transaction_rows import events_of
 from features.clocks import partition_clocks
 from features.definition import FEATURE_SET
+from features.encoding import encoded
 from features.engine import replay
 from features.tile_fold import EVENTS, LABELS, Place, TileFolder
 from features.tile_history import folded
@@ -50,7 +52,9 @@ def read_back(store: MemoryTileStore, events: pa.Table) -> np.ndarray:
     """What readers of the stored tiles are served."""
     values = np.full((len(events), len(FEATURE_SET.names)), -1.0)
     if len(events):
-        TileReader(store, wait_seconds=0).fill(events, partition_clocks(events), values)
+        TileReader(store, wait_seconds=0).fill(
+            encoded(events_of(events)), partition_clocks(events), values
+        )
     return values[:, SHARED:]
 
 
@@ -155,10 +159,10 @@ def test_a_reader_waits_for_the_tiles_and_says_when_they_do_not_come() -> None:
 
     events, values = table(event(0, 10)), np.zeros((1, len(FEATURE_SET.names)))
     reader = TileReader(store, wait_seconds=1, clock=lambda: float(len(slept)) / 10, sleep=sleep)
-    reader.fill(events, np.array([clock]), values)
+    reader.fill(encoded(events_of(events)), np.array([clock]), values)
     assert len(slept) == 3
     with pytest.raises(TilesError, match="not complete"):
-        reader.fill(events, np.array([clock + MINUTE]), values)
+        reader.fill(encoded(events_of(events)), np.array([clock + MINUTE]), values)
 
 
 def test_tiles_that_were_dropped_are_refused_and_made_anew() -> None:
@@ -169,12 +173,14 @@ def test_tiles_that_were_dropped_are_refused_and_made_anew() -> None:
     old = partition_clocks(events)[:10]
     reader = TileReader(store, wait_seconds=0, wall_ms=lambda: 0)
     with pytest.raises(TilesError, match="older"):
-        reader.fill(events.slice(0, 10), old, np.zeros((10, len(FEATURE_SET.names))))
+        reader.fill(
+            encoded(events_of(events.slice(0, 10))), old, np.zeros((10, len(FEATURE_SET.names)))
+        )
     reader.reserve("test", int(old[0]))
     assert store.manifest() is None
     run_service(store, TableSource(events, LABEL_PLACES.empty_table(), [0]), keep_all=False)
     values = np.zeros((10, len(FEATURE_SET.names)))
-    reader.fill(events.slice(0, 10), old, values)
+    reader.fill(encoded(events_of(events.slice(0, 10))), old, values)
     assert same(values[:, SHARED:], replay(events).values[:10, SHARED:])
 
 
