@@ -25,8 +25,7 @@ from stream_rig import (
 )
 
 from contracts.settings import Settings, load_settings
-from features.warm import load_kernels
-from inference.reasons import load_kernel
+from inference.warm import load_kernels
 from stack.layout import Layout, environment_bin
 from stack.object_store import put_and_get
 from stack.service import Context, Service
@@ -109,7 +108,6 @@ def supervised_rig(*, with_registry: bool = True) -> Iterator[SupervisedRig]:
             table[name].prepare(lambda: False)
         write_configuration(context, tuple(table.values()))
         load_kernels()  # compiled once, as in a checkout that has been used
-        load_kernel()
         say(f"starting {', '.join(names)} with port offset {layout.offset}")
         launch(context)
         world = SupervisedRig(Rig(home, settings), layout, connect(context))

@@ -22,13 +22,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import orjson
 import pyarrow as pa
 import xgboost
 from stream_rig import CHECKOUT, finish, made_up_model, say, stepped_us, transaction
 
 from contracts.columns import parse_transactions, with_source
 from contracts.settings import Settings, load_settings
+from contracts.transaction_rows import AMOUNT_MINOR, EventRows
 from features.definition import FEATURE_SET
 from features.serving import FeatureServer
 from features.store import MemoryStateStore
@@ -37,7 +37,7 @@ from features.tile_reader import TileReader
 from inference.decision_json import DecisionColumns, encode_decisions
 from inference.reasons import ReasonMap, exact_where, top_reasons
 from inference.records import SourceBatch
-from inference.scorer import Scorer, Topics
+from inference.scorer import Names, Scorer, Topics
 from models.bundle import Bundle
 from models.policy import APPROVE
 
@@ -129,7 +129,12 @@ def by_stage(model: Bundle, size: int, count: int) -> dict[str, float]:
 
 def _one(server: FeatureServer, model: Bundle, batch: SourceBatch, stages: Stages) -> None:
     with stages.stage("parse"):
-        events = events_of(batch)
+        events = EventRows(
+            parse_transactions(batch.values).rows,
+            batch.partitions,
+            batch.offsets,
+            batch.timestamps_us,
+        )
     first = int(batch.offsets[0])
     with stages.stage("features"):
         matrix = server.serve(events, committed={0: first})
@@ -137,8 +142,8 @@ def _one(server: FeatureServer, model: Bundle, batch: SourceBatch, stages: Stage
     with stages.stage("model"):
         score = model.score(matrix.values)
     with stages.stage("policy"):
-        amounts, names = events["amount_minor"].to_numpy(), events["transaction_id"].to_pylist()
-        decided = model.decide(score, amounts, names)
+        amounts = events.rows.numbers[:, AMOUNT_MINOR]
+        decided = model.decide(score, amounts, Names(events.rows))
     with stages.stage("contributions"):
         shares = model.contributions(matrix.values)
     with stages.stage("reasons"):
@@ -148,7 +153,7 @@ def _one(server: FeatureServer, model: Bundle, batch: SourceBatch, stages: Stage
         exact = model.exact_contributions
         reasons = exact_where(seen, matrix.values, reasons, exact, REASON_MAP)
     columns = DecisionColumns(
-        score=score, decision=decided.decision, reasons=[orjson.Fragment(row) for row in reasons],
+        score=score, decision=decided.decision, reasons=reasons,
         expected_loss_minor=decided.expected_loss_minor, control=decided.control,
         propensity=decided.propensity, is_late=matrix.is_late, is_duplicate=matrix.is_duplicate,
         values=matrix.values, model_version="1", policy_version="1", feature_set="x", tier="model",

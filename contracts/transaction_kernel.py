@@ -7,15 +7,11 @@ code holds no copy of them. Helpers are given addresses of bytes, not arrays: ea
 handed on costs reference counts, which took three quarters of the time.
 """
 
-import ctypes
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
-from llvmlite import ir
-from numba import config, njit, types
-from numba.extending import intrinsic
+from numba import njit
 from numpy.typing import NDArray
+
+from contracts.raw_memory import byte
 
 Bytes = NDArray[np.uint8]
 Ints = NDArray[np.int64]
@@ -50,23 +46,6 @@ INTEGER_DIGITS = 18
 
 
 part = njit(cache=True, forceinline=True)
-
-
-def _byte(typing: Any, address: Any, at: Any) -> Any:
-    """The byte at an address and a distance; whoever calls holds the memory."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        place = builder.inttoptr(builder.add(*arguments), ir.IntType(8).as_pointer())
-        return builder.zext(builder.load(place), ir.IntType(64))
-
-    return types.int64(types.int64, types.int64), generate
-
-
-def _byte_in_python(address: int, at: int) -> int:
-    return ctypes.c_uint8.from_address(address + at).value
-
-
-byte: Callable[[int, int], int] = _byte_in_python if config.DISABLE_JIT else intrinsic(_byte)
 
 
 @part  # type: ignore[untyped-decorator]

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from contracts.transaction_rows import string_buffers
+from contracts.transaction_rows import CARD_ID, TransactionRows, string_buffers
 from features.compiled import kernel
 
 MULTIPLIER = np.int64(0x5BD1E995)
@@ -39,11 +39,11 @@ def murmur2(data: NDArray[np.uint8], start: int, end: int) -> np.int64:
 
 @kernel
 def partition_all(
-    data: NDArray[np.uint8], bounds: NDArray[np.int64], partitions: int, out: NDArray[np.int64]
+    data: NDArray[np.uint8], spans: NDArray[np.int64], partitions: int, out: NDArray[np.int64]
 ) -> None:
-    """The partition of every string of an Arrow buffer."""
+    """The partition of every string data[spans[i, 0]:spans[i, 1]]."""
     for i in range(len(out)):
-        out[i] = (murmur2(data, bounds[i], bounds[i + 1]) & POSITIVE) % partitions
+        out[i] = (murmur2(data, spans[i, 0], spans[i, 1]) & POSITIVE) % partitions
 
 
 def partitions_of(keys: pa.ChunkedArray, partitions: int) -> NDArray[np.int64]:
@@ -51,5 +51,12 @@ def partitions_of(keys: pa.ChunkedArray, partitions: int) -> NDArray[np.int64]:
     out = np.zeros(len(keys), dtype=np.int64)
     if len(keys):
         data, bounds = string_buffers(keys)
-        partition_all(data, bounds, partitions, out)
+        partition_all(data, np.column_stack((bounds[:-1], bounds[1:])), partitions, out)
+    return out
+
+
+def home_partitions(rows: TransactionRows, partitions: int) -> NDArray[np.int64]:
+    """The partition where each transaction's card belongs."""
+    out = np.empty(len(rows), dtype=np.int64)
+    partition_all(rows.text, rows.spans[:, CARD_ID], partitions, out)
     return out

@@ -128,8 +128,8 @@ def run_url(settings: Settings, version: str) -> str:
 
 def _reasons(model: Model, values: Vector) -> tuple[Reason, ...]:
     contributions = model.exact_contributions(values)
-    found = top_reasons(values, contributions, ReasonMap.of(FEATURE_SET), "tree_shap")[0]
-    return tuple(Reason(**reason) for reason in orjson.loads(found))
+    found = top_reasons(values, contributions, ReasonMap.of(FEATURE_SET), "tree_shap")
+    return tuple(Reason(**reason) for reason in found.of_row(0))
 
 
 def _because(reason: Reason, earlier: Vector) -> Because:

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
+from contracts.transaction_rows import EventRows
 from features.engine import FeatureMatrix
 
 Floats = NDArray[np.float64]
@@ -68,7 +68,7 @@ class Features(Protocol):
     def ensure(self, partition: int, start_offset: int) -> None:
         """Bring a partition's state to `start_offset`, from Kafka if need be."""
 
-    def serve(self, events: pa.Table, *, committed: Mapping[int, int]) -> FeatureMatrix:
+    def serve(self, events: EventRows, *, committed: Mapping[int, int]) -> FeatureMatrix:
         """Features of events, a partition's together in offset order.
 
         Offsets from a partition's committed one on can be replayed.

@@ -1,9 +1,8 @@
-"""Reasons of a score: the features that push it up the most, one per reason code, as JSON."""
+"""Reasons of a score: the features that push it up the most, one per reason code, in columns."""
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from itertools import pairwise
-from typing import Literal
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 import orjson
@@ -11,27 +10,29 @@ from numba import njit
 from numpy.typing import NDArray
 
 from features.definition import FeatureSet
+from inference.decision_kernel import NONE, REASONS
 from inference.reason_codes import reason_codes
 
 Method = Literal["path", "tree_shap"]
+METHODS: tuple[Method, ...] = ("path", "tree_shap")
 Floats = NDArray[np.float64]
 
-REASONS = 3
 CONTRIBUTION_DIGITS = 4
-NONE = -1
 
 
 @dataclass(frozen=True, slots=True)
 class ReasonMap:
     """Names and codes of features by their position in the vector.
 
-    `groups` numbers the codes; `heads` is the JSON of a reason up to its contribution, by method.
+    `groups` numbers the codes. The JSON of a reason up to its contribution stands in `heads` from
+    `head_bounds[method, feature]` to the bound after it.
     """
 
     names: tuple[str, ...]
     codes: tuple[str, ...]
     groups: NDArray[np.int32]
-    heads: dict[Method, tuple[bytes, ...]]
+    heads: NDArray[np.uint8]
+    head_bounds: NDArray[np.int64]
 
     @classmethod
     def of(cls, feature_set: FeatureSet) -> "ReasonMap":
@@ -43,9 +44,12 @@ class ReasonMap:
         """A map from names and codes in vector order."""
         numbers = {code: number for number, code in enumerate(dict.fromkeys(codes))}
         groups = np.array([numbers[code] for code in codes], dtype=np.int32)
-        methods: tuple[Method, ...] = ("path", "tree_shap")
-        heads = {method: tuple(_heads(names, codes, method)) for method in methods}
-        return cls(names, codes, groups, heads)
+        heads = [head for method in METHODS for head in _heads(names, codes, method)]
+        ends = np.cumsum([0, *map(len, heads)])
+        width = len(names)
+        bounds = [ends[width * m : width * (m + 1) + 1] for m in range(len(METHODS))]
+        text = np.frombuffer(b"".join(heads), dtype=np.uint8)
+        return cls(names, codes, groups, text, np.array(bounds, dtype=np.int64))
 
 
 def _heads(names: Iterable[str], codes: Iterable[str], method: Method) -> Iterator[bytes]:
@@ -54,49 +58,115 @@ def _heads(names: Iterable[str], codes: Iterable[str], method: Method) -> Iterat
         yield fixed[:-1] + b',"contribution":'
 
 
+@dataclass(frozen=True, slots=True)
+class Reasons:
+    """Of n rows: `columns` int32 [n, REASONS] of features, NONE after the last one; `numbers`
+    float64 [n, 2 REASONS], contribution and value of each; `methods` by place in METHODS.
+
+    Where `texts` is not NONE a row's reasons are the JSON text of that number in `written`.
+    """
+
+    columns: NDArray[np.int32]
+    numbers: Floats
+    methods: NDArray[np.int64]
+    texts: NDArray[np.int64]
+    written: Sequence[bytes]
+    names: tuple[str, ...]
+    codes: tuple[str, ...]
+    heads: NDArray[np.uint8]
+    head_bounds: NDArray[np.int64]
+
+    def replaced(self, rows: Mapping[int, Sequence[dict[str, Any]]]) -> "Reasons":
+        """The same but for rows whose reasons are given as messages hold them."""
+        texts, written, columns = self.texts.copy(), list(self.written), self.columns.copy()
+        for row, reasons in rows.items():
+            texts[row], columns[row] = len(written), NONE
+            written.append(orjson.dumps(reasons)[1:-1])
+        numbers = self.numbers.copy()
+        numbers[list(rows)] = np.nan
+        return replace(self, texts=texts, written=written, columns=columns, numbers=numbers)
+
+    @property
+    def longest_head(self) -> int:
+        """Bytes that the longest text before a contribution takes."""
+        return int(np.diff(self.head_bounds, axis=1).max(initial=0))
+
+    def written_text(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """The texts one after the other, and their bounds."""
+        bounds = np.cumsum([0, *map(len, self.written)]).astype(np.int64)
+        return np.frombuffer(b"".join(self.written), dtype=np.uint8), bounds
+
+    def of_row(self, row: int) -> list[dict[str, Any]]:
+        """One row's reasons as messages hold them."""
+        if self.texts[row] != NONE:
+            found: list[dict[str, Any]] = orjson.loads(b"[" + self.written[self.texts[row]] + b"]")
+            return found
+        numbers = [None if v != v else v for v in self.numbers[row].tolist()]
+        return [
+            {
+                "code": self.codes[column],
+                "feature": self.names[column],
+                "method": METHODS[self.methods[row]],
+                "contribution": numbers[2 * rank],
+                "value": numbers[2 * rank + 1],
+            }
+            for rank, column in enumerate(self.columns[row].tolist())
+            if column != NONE
+        ]
+
+
+def ruled_reasons(rows: Sequence[Sequence[dict[str, Any]]], reason_map: ReasonMap) -> Reasons:
+    """Reasons that rules gave."""
+    size = len(rows)
+    columns = np.full((size, REASONS), NONE, dtype=np.int32)
+    numbers = np.full((size, 2 * REASONS), np.nan)
+    return _made(columns, numbers, np.zeros(size, np.int64), reason_map).replaced(
+        {row: reasons for row, reasons in enumerate(rows) if reasons}
+    )
+
+
 def top_reasons(
     values: Floats, contributions: Floats, reason_map: ReasonMap, method: Method
-) -> list[bytes]:
-    """Up to `REASONS` reasons per row as a JSON array, the strongest first.
+) -> Reasons:
+    """Up to `REASONS` reasons per row, the strongest first.
 
     Both arrays are [n, F]; contributions are to the log-odds. A feature that lowers the score is no
     reason; of features that share a code the strongest stands for all.
     """
     columns = strongest(contributions, reason_map.groups)
-    rows, ranks = np.nonzero(columns != NONE)
-    picked = columns[rows, ranks]
-    numbers = np.empty((len(rows), 2))
-    numbers[:, 0] = np.round(contributions[rows, picked], CONTRIBUTION_DIGITS)
-    numbers[:, 1] = values[rows, picked]
-    heads = reason_map.heads[method]
-    written = [
-        heads[column] + contribution + b',"value":' + value + b"}"
-        for column, (contribution, value) in zip(picked.tolist(), _written(numbers), strict=True)
-    ]
-    ends = np.concatenate(([0], np.cumsum((columns != NONE).sum(axis=1)))).tolist()
-    return [b"[" + b",".join(written[start:end]) + b"]" for start, end in pairwise(ends)]
+    numbers = picked_numbers(columns, contributions, values)
+    numbers[:, ::2] = np.round(numbers[:, ::2], CONTRIBUTION_DIGITS)
+    methods = np.full(len(values), METHODS.index(method), dtype=np.int64)
+    return _made(columns, numbers, methods, reason_map)
 
 
-def _written(numbers: Floats) -> Iterator[list[bytes]]:
-    """Each row's numbers as JSON; one call for all is far faster than one per number."""
-    body = orjson.dumps(numbers, option=orjson.OPT_SERIALIZE_NUMPY)
-    return (pair.split(b",") for pair in body[2:-2].split(b"],[") if pair)
+def _made(
+    columns: NDArray[np.int32], numbers: Floats, methods: NDArray[np.int64], of: ReasonMap
+) -> Reasons:
+    texts = np.full(len(columns), NONE, dtype=np.int64)
+    return Reasons(
+        columns, numbers, methods, texts, (), of.names, of.codes, of.heads, of.head_bounds
+    )
 
 
 def exact_where(
     rows: NDArray[np.int64],
     values: Floats,
-    cheap: list[bytes],
+    cheap: Reasons,
     contributions: Callable[[Floats], Floats],
     reason_map: ReasonMap,
-) -> list[bytes]:
+) -> Reasons:
     """The cheap reasons with those of `rows` replaced by exact ones, which cost far more a row."""
     if len(rows) == 0:
         return cheap
     chosen = values[rows]
     exact = top_reasons(chosen, contributions(chosen), reason_map, "tree_shap")
-    for row, reasons in zip(rows.tolist(), exact, strict=True):
-        cheap[row] = reasons
+    for own, theirs in (
+        (cheap.columns, exact.columns),
+        (cheap.numbers, exact.numbers),
+        (cheap.methods, exact.methods),
+    ):
+        own[rows] = theirs
     return cheap
 
 
@@ -128,6 +198,14 @@ def _pick(contributions: Floats, groups: NDArray[np.int32], found: NDArray[np.in
             found[row, rank] = best
 
 
-def load_kernel() -> None:
-    """Compile the pick, or load it: a second on the first run."""
-    strongest(np.zeros((1, 1)), np.zeros(1, dtype=np.int32))
+@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def picked_numbers(columns: NDArray[np.int32], contributions: Floats, values: Floats) -> Floats:
+    """Contribution and value of each picked feature; NaN where none is picked."""
+    numbers = np.full((len(columns), 2 * REASONS), np.nan)
+    for row in range(len(columns)):
+        for rank in range(REASONS):
+            column = columns[row, rank]
+            if column != NONE:
+                numbers[row, 2 * rank] = contributions[row, column]
+                numbers[row, 2 * rank + 1] = values[row, column]
+    return numbers

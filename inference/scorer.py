@@ -7,30 +7,31 @@ features, and with the same model the bytes of the answers, are the same again.
 """
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
-import orjson
 import pyarrow as pa
 
-from contracts.columns import ParsedTransactions, parse_transactions, with_source
+from contracts.columns import TRANSACTION_SCHEMA, ParsedTransactions, parse_transactions
 from contracts.errors import BrokerError, StateError, StoreError, TilesError
 from contracts.messages import Tier
 from contracts.rule_settings import FallbackSettings
 from contracts.settings import KafkaSettings
 from contracts.spans import Span
+from contracts.transaction_rows import AMOUNT_MINOR, TRANSACTION_ID, EventRows, TransactionRows
 from features.definition import FEATURE_SET, FeatureSet
 from features.engine import FeatureMatrix
-from features.partitioning import partitions_of
+from features.partitioning import home_partitions
 from inference.decision_json import KINDS, DecisionColumns, encode_decisions
 from inference.ports import Decided, Features, Model
-from inference.reasons import ReasonMap, exact_where, top_reasons
+from inference.reasons import ReasonMap, Reasons, exact_where, ruled_reasons, top_reasons
 from inference.records import Answers, SourceBatch
 from inference.rejects import encode_rejects
 from inference.shadow import ShadowBudget, is_rival, shadow_scores
 from models.policy import APPROVE, DECLINE
-from models.rules import Columns, RuleTier
+from models.rules import RuleTier
 
 logger = logging.getLogger(__name__)
 
@@ -125,7 +126,7 @@ class Scorer:
         self,
         batch: SourceBatch,
         spans: Sequence[Span],
-        events: pa.Table,
+        events: EventRows,
         committed: Mapping[int, int],
     ) -> FeatureMatrix:
         for span in spans:
@@ -180,7 +181,7 @@ class Scorer:
         self,
         batch: SourceBatch,
         parsed: ParsedTransactions,
-        events: pa.Table,
+        events: EventRows,
         matrix: FeatureMatrix | None,
         model: Model | None,
         answers: Answers,
@@ -201,7 +202,7 @@ class Scorer:
 
     def _correct_misplaced(
         self,
-        events: pa.Table,
+        events: EventRows,
         decided: DecisionColumns,
         encoded: list[bytes],
         answers: Answers,
@@ -212,15 +213,15 @@ class Scorer:
         """
         if self._partitions == 0:
             return
-        home = partitions_of(events["card_id"], self._partitions)
-        partitions = events["partition"].to_numpy()
+        home = home_partitions(events.rows, self._partitions)
+        partitions = events.partitions
         rows = np.flatnonzero(home != partitions)
         if len(rows) == 0:
             return
         found = np.unique(partitions[rows]).tolist()
         logger.error("partitions %s: %d records belong on another one", found, len(rows))
         answers.tally["misplaced"] += len(rows)
-        own = events.take(pa.array(rows))
+        own = events.take(rows)
         ruled = self._by_rules(own, None)
         for row, value in zip(
             rows, encode_decisions(self._topics.transactions, own, ruled), strict=True
@@ -232,7 +233,7 @@ class Scorer:
         self,
         batch: SourceBatch,
         parsed: ParsedTransactions,
-        events: pa.Table,
+        events: EventRows,
         decided: DecisionColumns,
         challenger: Model | None,
         answers: Answers,
@@ -252,11 +253,10 @@ class Scorer:
         answers.tally["shadow_scored"] += len(scores)
         self._shadow.spend(self._shadow.clock() - began)
 
-    def _by_model(self, events: pa.Table, matrix: FeatureMatrix, model: Model) -> DecisionColumns:
+    def _by_model(self, events: EventRows, matrix: FeatureMatrix, model: Model) -> DecisionColumns:
         score = model.score(matrix.values)
-        decided = model.decide(
-            score, events["amount_minor"].to_numpy(), events["transaction_id"].to_pylist()
-        )
+        amounts = events.rows.numbers[:, AMOUNT_MINOR]
+        decided = model.decide(score, amounts, Names(events.rows))
         columns = DecisionColumns(
             score=score,
             decision=decided.decision,
@@ -274,43 +274,42 @@ class Scorer:
         )
         return self._raised(events, columns) if self._extra_rules else columns
 
-    def _raised(self, events: pa.Table, columns: DecisionColumns) -> DecisionColumns:
+    def _raised(self, events: EventRows, columns: DecisionColumns) -> DecisionColumns:
         """Rules that stand beside the model raise its decisions, and are then the reasons.
 
         What a rule stops was not let through by the control group, whatever that had drawn.
         """
-        ruled = self._extra_rules.decide(_columns(events), len(events))
+        ruled = self._extra_rules.decide(_Columns(events.rows), len(events))
         is_raised = ruled.decision > columns.decision
-        reasons = list(columns.reasons)
-        for row in np.flatnonzero(is_raised).tolist():
-            reasons[row] = [reason.as_json() for reason in ruled.reasons[row]]
+        raised = {
+            row: [reason.as_json() for reason in ruled.reasons[row]]
+            for row in np.flatnonzero(is_raised).tolist()
+        }
         return replace(
             columns,
             decision=np.where(is_raised, ruled.decision, columns.decision),
-            reasons=reasons,
+            reasons=columns.reasons.replaced(raised),
             control=columns.control & ~is_raised,
             propensity=np.where(is_raised & (ruled.decision == DECLINE), 0.0, columns.propensity),
         )
 
-    def _reasons(
-        self, matrix: FeatureMatrix, decided: Decided, model: Model
-    ) -> list[orjson.Fragment]:
+    def _reasons(self, matrix: FeatureMatrix, decided: Decided, model: Model) -> Reasons:
         """Path contributions for all; exact ones for what a person will look at."""
         values, reason_map = matrix.values, self._reason_map
         cheap = top_reasons(values, model.contributions(values), reason_map, "path")
         seen_by_people = np.flatnonzero((decided.decision != APPROVE) | decided.control)
         exact = model.exact_contributions
-        reasons = exact_where(seen_by_people, values, cheap, exact, reason_map)
-        return [orjson.Fragment(row) for row in reasons]
+        return exact_where(seen_by_people, values, cheap, exact, reason_map)
 
-    def _by_rules(self, events: pa.Table, matrix: FeatureMatrix | None) -> DecisionColumns:
-        ruled = self._rules.decide(_columns(events), len(events))
+    def _by_rules(self, events: EventRows, matrix: FeatureMatrix | None) -> DecisionColumns:
+        ruled = self._rules.decide(_Columns(events.rows), len(events))
         size = len(events)
         unknown = np.zeros(size, dtype=np.bool_)
+        reasons = [[reason.as_json() for reason in row] for row in ruled.reasons]
         return DecisionColumns(
             score=None,
             decision=ruled.decision,
-            reasons=[[reason.as_json() for reason in row] for row in ruled.reasons],
+            reasons=ruled_reasons(reasons, self._reason_map),
             expected_loss_minor=np.zeros(size, dtype=np.int64),
             control=np.zeros(size, dtype=np.bool_),
             propensity=np.ones(size),
@@ -351,17 +350,43 @@ def _fallen_back(partition: int, error: Exception, answers: Answers) -> None:
     answers.tally["tiles_late" if isinstance(error, TilesError) else "store_failures"] += 1
 
 
-def _with_source(batch: SourceBatch, parsed: ParsedTransactions) -> pa.Table:
-    return with_source(
-        parsed.table,
-        batch.partitions[parsed.index],
-        batch.offsets[parsed.index],
-        batch.timestamps_us[parsed.index],
+def _with_source(batch: SourceBatch, parsed: ParsedTransactions) -> EventRows:
+    index = parsed.index
+    return EventRows(
+        parsed.rows, batch.partitions[index], batch.offsets[index], batch.timestamps_us[index]
     )
 
 
-def _columns(events: pa.Table) -> Columns:
-    return dict(zip(events.column_names, events.columns, strict=True))
+class _Columns(Mapping[str, pa.Array]):
+    """The columns that rules may read, made when they are."""
+
+    def __init__(self, rows: TransactionRows) -> None:
+        self._rows = rows
+
+    def __getitem__(self, name: str) -> pa.Array:
+        return self._rows.array(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(TRANSACTION_SCHEMA.names)
+
+    def __len__(self) -> int:
+        return len(TRANSACTION_SCHEMA.names)
+
+    def __contains__(self, name: object) -> bool:
+        return name in TRANSACTION_SCHEMA.names
+
+
+class Names(Sequence[str]):
+    """The transactions' ids, read one by one: few are asked for."""
+
+    def __init__(self, rows: TransactionRows) -> None:
+        self._rows = rows
+
+    def __getitem__(self, row: Any) -> Any:
+        return self._rows.word(row, TRANSACTION_ID)
+
+    def __len__(self) -> int:
+        return len(self._rows)
 
 
 def _count(decided: DecisionColumns, answers: Answers) -> None:

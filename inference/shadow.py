@@ -10,9 +10,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import orjson
-import pyarrow as pa
 
 from contracts.messages import SCHEMA_VERSION
+from contracts.transaction_rows import (
+    AMOUNT_MINOR,
+    CARD_ID,
+    EVENT_TIME,
+    TRANSACTION_ID,
+    EventRows,
+)
 from inference.decision_json import KINDS, DecisionColumns
 from inference.ports import Floats, Model
 
@@ -39,12 +45,12 @@ class ShadowBudget:
 
 
 def shadow_scores(
-    topic: str, events: pa.Table, values: Floats, challenger: Model, champion: str
+    topic: str, events: EventRows, values: Floats, challenger: Model, champion: str
 ) -> list[bytes]:
     """A `ShadowScore` per event; row i of `events` and of `values` (features) belong together."""
     score = challenger.score(values)
-    names = events["transaction_id"].to_pylist()
-    decided = challenger.decide(score, events["amount_minor"].to_numpy(), names)
+    names = [name.decode() for name in events.rows.words(TRANSACTION_ID)]
+    decided = challenger.decide(score, events.rows.numbers[:, AMOUNT_MINOR], names)
     fixed = {
         "schema_version": SCHEMA_VERSION,
         "model_version": challenger.version,
@@ -53,10 +59,10 @@ def shadow_scores(
     }
     rows = zip(
         names,
-        events["card_id"].to_pylist(),
-        events["event_time"].to_pylist(),
-        events["partition"].to_pylist(),
-        events["offset"].to_pylist(),
+        [card.decode() for card in events.rows.words(CARD_ID)],
+        events.rows.numbers[:, EVENT_TIME].tolist(),
+        events.partitions.tolist(),
+        events.offsets.tolist(),
         score.tolist(),
         decided.decision.tolist(),
         strict=True,

@@ -22,8 +22,7 @@ def preload() -> None:
     """Load all that scoring needs, and spare the collector from ever looking at it again."""
     for name in LIBRARIES:
         importlib.import_module(name)
-    importlib.import_module("features.warm").load_kernels()
-    importlib.import_module("inference.reasons").load_kernel()
+    importlib.import_module("inference.warm").load_kernels()
     gc.collect()
     gc.freeze()
 

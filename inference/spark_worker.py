@@ -10,16 +10,15 @@ import pyarrow as pa
 
 from contracts.errors import RegistryError, StoreError
 from contracts.settings import Settings
-from features.warm import load_kernels
 from inference.arrow_frames import answer_rows, source_batch
 from inference.assembly import make_pins, make_pool, make_scorer
 from inference.model_pool import ModelPool
 from inference.pins import Pins
 from inference.pipelines import make_tallies
 from inference.ports import Model
-from inference.reasons import load_kernel
 from inference.scorer import Scorer
 from inference.tallies import Meter
+from inference.warm import load_kernels
 
 logger = logging.getLogger(__name__)
 
@@ -108,7 +107,6 @@ def process_worker(settings: Settings) -> Worker:
 def warm_task(settings: Settings, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Load kernels and champion in a worker ahead of the first micro-batch; passes rows on."""
     load_kernels()
-    load_kernel()
     process_worker(settings).refresh()
     yield from batches
 

@@ -16,7 +16,6 @@ from contracts.rule_settings import FallbackSettings
 from features.catalogue import CARD_FEATURES
 from features.definition import FEATURE_SET
 from inference.arrow_frames import ANSWER_SCHEMA, answer_rows, header_values
-from inference.decision_json import vector_fragments
 from inference.decisions import FirstDecisions
 from inference.reason_codes import CODES
 from inference.reasons import NONE, REASONS, ReasonMap, exact_where, strongest, top_reasons
@@ -134,7 +133,7 @@ def test_reasons_raise_the_score_and_share_no_code() -> None:
     reason_map = ReasonMap.made(("a", "b", "c", "d", "e"), ("x", "x", "y", "z", "w"))
     contributions = np.array([[0.5, 0.9, 0.4, -2.0, 0.1]])
     values = np.array([[1.0, 2.0, np.nan, 4.0, 5.0]])
-    found = orjson.loads(top_reasons(values, contributions, reason_map, "path")[0])
+    found = top_reasons(values, contributions, reason_map, "path").of_row(0)
     assert [(r["code"], r["feature"]) for r in found] == [("x", "b"), ("y", "c"), ("w", "e")]
     assert [r["value"] for r in found] == [2.0, None, 5.0]
     assert [r["contribution"] for r in found] == [0.9, 0.4, 0.1]
@@ -152,7 +151,8 @@ def test_only_chosen_rows_get_exact_reasons() -> None:
     values = np.zeros((3, 1))
     cheap = top_reasons(values, np.ones((3, 1)), reason_map, "path")
     found = exact_where(np.array([1]), values, cheap, exact, reason_map)
-    assert [orjson.loads(row)[0]["method"] for row in found] == ["path", "tree_shap", "path"]
+    methods = [found.of_row(row)[0]["method"] for row in range(3)]
+    assert methods == ["path", "tree_shap", "path"]
     assert asked == [1]
 
 
@@ -160,14 +160,6 @@ def test_every_statistic_has_a_reason_code() -> None:
     """A feature without a code would show people a raw statistic."""
     missing = {f.statistic.name.lower() for f in CARD_FEATURES} - CODES.keys()
     assert missing == set()
-
-
-@given(arrays(np.float64, (3, 4), elements=st.floats(allow_nan=True, allow_infinity=False)))
-def test_vectors_keep_every_bit(values: np.ndarray) -> None:
-    """A vector comes back from JSON with its bits; missing is null."""
-    for row, fragment in zip(values, vector_fragments(values, 3), strict=True):
-        back = [np.nan if v is None else v for v in orjson.loads(orjson.dumps(fragment))]
-        assert np.array_equal(np.array(back), row, equal_nan=True)
 
 
 def test_headers_are_found_by_name() -> None:
