@@ -139,13 +139,11 @@ def _one(server: FeatureServer, model: Bundle, batch: SourceBatch, stages: Stage
     with stages.stage("features"):
         matrix = server.serve(events, committed={0: first})
         server.mark({0: (first, first + len(batch))})
-    with stages.stage("model"):
-        score = model.score(matrix.values)
+    with stages.stage("model and contributions"):
+        score, shares = model.explained(matrix.values)
     with stages.stage("policy"):
         amounts = events.rows.numbers[:, AMOUNT_MINOR]
         decided = model.decide(score, amounts, Names(events.rows))
-    with stages.stage("contributions"):
-        shares = model.contributions(matrix.values)
     with stages.stage("reasons"):
         reasons = top_reasons(matrix.values, shares, REASON_MAP, "path")
     with stages.stage("exact reasons"):

@@ -157,14 +157,14 @@ def spark_pass_through(home: Path) -> None:
 
 def direct_pass_through(home: Path) -> None:
     """The direct consumer's own ceiling: consume, produce, commit."""
-    from inference.consumer import batch_of
+    from inference.consumer import CommitReports, batch_of
     from inference.direct import open_client, open_sender
     from inference.outbox import Outbox
     from inference.records import Answers
 
     settings = load_settings(home, environ={})
     kafka = settings.kafka
-    client, outbox = open_client(kafka, "pass-through"), Outbox(open_sender(kafka))
+    client, outbox = open_client(kafka, "pass-through", CommitReports()), Outbox(open_sender(kafka))
     parts = range(kafka.partitions)
     client.incremental_assign([TopicPartition(kafka.topic, p, 0) for p in parts])
     while True:

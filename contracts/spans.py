@@ -27,7 +27,7 @@ def spans_of(partitions: NDArray[np.integer[Any]]) -> list[Span]:
     Raises:
         ValueError: a partition's rows do not stand together.
     """
-    edges = (np.flatnonzero(np.diff(partitions)) + 1).tolist()
+    edges = (np.flatnonzero(partitions[1:] != partitions[:-1]) + 1).tolist()
     places = zip([0, *edges], [*edges, len(partitions)], strict=True)
     spans = [Span(int(partitions[start]), start, stop) for start, stop in places if stop > start]
     if len({span.partition for span in spans}) < len(spans):

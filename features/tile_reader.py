@@ -198,7 +198,8 @@ class TileReader:
 def _grouped(column: Ints, rows: Ints) -> tuple[Ints, Ints]:
     """Rows by entity, and each entity's bounds."""
     order = rows[np.argsort(column[rows], kind="stable")]
-    edges = np.flatnonzero(np.diff(column[order])) + 1
+    sorted_names = column[order]
+    edges = np.flatnonzero(sorted_names[1:] != sorted_names[:-1]) + 1
     return order, np.concatenate(([0], edges, [len(order)])) if len(order) else edges
 
 

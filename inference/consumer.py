@@ -1,16 +1,18 @@
 """The direct consumer: the low-latency path around the same scorer, without Spark.
 
 Per round: 1. poll what is there; 2. score the records of all partitions, which reads and writes
-feature state; 3. send the answers. Every `COMMIT_SECONDS`: 4. mark how far the state is, wait until
-all answers have arrived, commit. State can be replayed from the last commit on, so a crash anywhere
-decides the records after it again, from the same features. With a transactional outbox every round
-ends with 4 as one step, and readers of committed records see no repeat.
+feature state; 3. send the answers. Every `COMMIT_SECONDS`, as soon as no answer is under way:
+4. mark how far the state is, commit; no round waits for it. State can be replayed from the last
+commit on, so a crash anywhere decides the records after it again, from the same features. With a
+transactional outbox every round ends with 4 as one step, and readers of committed records see no
+repeat.
 """
 
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -28,7 +30,9 @@ logger = logging.getLogger(__name__)
 
 BATCH_RECORDS = 5_000
 COMMIT_SECONDS = 0.5
-"""After a crash at most so much is decided again; each commit holds a round up."""
+"""After a crash about so much is decided again."""
+PATIENCE_SECONDS = 2.0
+"""When answers have been under way all the time for so long, a round waits for them."""
 POLL_SECONDS = 0.2
 REFUSED_SECONDS = 60.0
 """So long a group's coordinator may refuse commits: it is away, or still reading its records."""
@@ -63,6 +67,25 @@ class Client(Protocol):
 
     def close(self) -> None:
         """Leave the group."""
+
+
+Committed = tuple[KafkaError | None, Sequence[TopicPartition]]
+
+
+class CommitReports:
+    """What Kafka said of commits that nobody waited for, in order."""
+
+    def __init__(self) -> None:
+        self._reports: deque[Committed] = deque()
+
+    def add(self, error: KafkaError | None, places: Sequence[TopicPartition]) -> None:
+        """The client's callback, from within one of its polls."""
+        self._reports.append((error, places))
+
+    def take(self) -> Iterator[Committed]:
+        """The reports that nobody has taken yet."""
+        while self._reports:
+            yield self._reports.popleft()
 
 
 @dataclass(slots=True)
@@ -106,6 +129,7 @@ class DirectConsumer:
         topic: str,
         starting: Mapping[int, int],
         meter: Meter,
+        reports: CommitReports,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
@@ -115,9 +139,11 @@ class DirectConsumer:
         self._topic = topic
         self._starting = starting
         self._meter = meter
+        self._reports = reports
         self._clock = clock
         self._positions = Positions()
         self._committed_at = clock()
+        self._is_committing = False
         self._refused_at: float | None = None
         self._round = 0
         self.answered = 0
@@ -147,6 +173,9 @@ class DirectConsumer:
         held = self._positions.committed
         # A partition may be given up between two records of one poll: its next owner decides them.
         batch = batch_of([m for m in self._polled() if m.partition() in held])
+        self._hear()
+        if self._clock() - self._committed_at >= COMMIT_SECONDS:
+            self._commit_if_arrived()
         if len(batch):
             self._outbox.send(self._score(batch), self._round)
             for span in batch.spans():
@@ -154,8 +183,6 @@ class DirectConsumer:
             self._round += 1
             if self._outbox.is_atomic:
                 self._settle()
-        if self._clock() - self._committed_at >= COMMIT_SECONDS:
-            self._commit()
         self.answered += len(batch)
         return len(batch)
 
@@ -185,21 +212,51 @@ class DirectConsumer:
         self._meter.count(answers.tally, batch)
         return answers
 
+    def _commit_if_arrived(self) -> None:
+        """Commit without waiting what has arrived; wait only when that never comes about."""
+        if self._outbox.is_atomic or self._clock() - self._committed_at >= PATIENCE_SECONDS:
+            self._commit()
+        elif not self._is_committing and self._outbox.has_arrived():
+            self._committed_at = self._clock()
+            pending = self._positions.pending()
+            if pending:
+                self._scorer.mark(self._positions.committed)
+                self._send_commit(pending, asynchronous=True)
+                self._is_committing = True
+
+    def _hear(self) -> None:
+        """What became of the commit that was sent last."""
+        for error, places in self._reports.take():
+            self._is_committing = False
+            held = self._positions.committed
+            if error is None:
+                done = {p.partition: p.offset for p in places if p.error is None}
+                self._settled({p: offset for p, offset in done.items() if p in held})
+            else:
+                self._put_off(KafkaException(error))
+
+    def _settled(self, offsets: Mapping[int, int]) -> None:
+        self._refused_at = None
+        self._positions.settled(offsets)
+
+    def _send_commit(self, offsets: Mapping[int, int], *, asynchronous: bool) -> None:
+        places = [TopicPartition(self._topic, p, offset) for p, offset in offsets.items()]
+        self._client.commit(offsets=places, asynchronous=asynchronous)
+
     def _commit(self) -> None:
+        """Wait until all answers have arrived, and until Kafka has the offsets after them."""
         pending = self._positions.pending()
         self._committed_at = self._clock()
         if not pending:
             return
         if not self._outbox.is_atomic:  # whose rounds have settled: only beginnings are left
             self._settle()
-        offsets = [TopicPartition(self._topic, p, offset) for p, offset in pending.items()]
         try:
-            self._client.commit(offsets=offsets, asynchronous=False)
+            self._send_commit(pending, asynchronous=False)
         except KafkaException as error:
             self._put_off(error)
             return
-        self._refused_at = None
-        self._positions.settled(pending)
+        self._settled(pending)
 
     def _put_off(self, error: KafkaException) -> None:
         """A refused commit is tried again with the next one: what it was for has been delivered.

@@ -1,8 +1,10 @@
 """Starts the direct consumer on real servers."""
 
+import gc
 import logging
 import os
 import socket
+import sys
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -18,7 +20,7 @@ from inference.assembly import (
     make_scorer,
     shown_metrics,
 )
-from inference.consumer import Client, DirectConsumer
+from inference.consumer import Client, CommitReports, DirectConsumer
 from inference.notes import Life
 from inference.outbox import Outbox, Sender, TransactionalOutbox, TransactionalSender
 from inference.pipelines import direct_pipeline, make_tallies
@@ -26,6 +28,9 @@ from inference.start_offsets import build_state, resolve_start
 from inference.tallies import Meter
 
 logger = logging.getLogger(__name__)
+
+SWITCH_SECONDS = 0.0005
+"""So long a background thread may hold the interpreter while a round waits for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +55,8 @@ def run_direct(
     pool = make_pool(settings, pipeline)
     pool.refresh()
     pool.follow()
-    client = open_client(settings.kafka, options.group)
+    reports = CommitReports()
+    client = open_client(settings.kafka, options.group, reports)
     starting = starting_offsets(settings, options, client, stop, life)
     if not stop.is_set():
         build_state(make_features(settings, pipeline), starting)
@@ -64,7 +70,9 @@ def run_direct(
         topic=settings.kafka.topic,
         starting=starting,
         meter=meter,
+        reports=reports,
     )
+    keep_out_of_the_way()
     logger.info("group %s decides %s", options.group, settings.kafka.topic)
     try:
         with shown_metrics(settings, options.metrics_port, pipeline):
@@ -103,12 +111,20 @@ def committed_offsets(client: Client, topic: str, partitions: Iterable[int]) -> 
     return {p.partition: p.offset for p in places if p.offset != OFFSET_INVALID}
 
 
-def open_client(kafka: KafkaSettings, group: str) -> Client:
+def keep_out_of_the_way() -> None:
+    """Have other threads hand the interpreter over soon, and the collector pass over what stays."""
+    sys.setswitchinterval(SWITCH_SECONDS)
+    gc.collect()
+    gc.freeze()
+
+
+def open_client(kafka: KafkaSettings, group: str, reports: CommitReports) -> Client:
     """A group member that hands out records as soon as they come."""
     config = client_config(
         kafka,
         **{
             "group.id": group,
+            "on_commit": reports.add,
             "enable.auto.commit": False,
             "auto.offset.reset": "error",
             "partition.assignment.strategy": "cooperative-sticky",
@@ -116,8 +132,8 @@ def open_client(kafka: KafkaSettings, group: str) -> Client:
             # away for longer, those of a member that has to join anew. Less is refused by Kafka.
             "session.timeout.ms": 6_000,
             "heartbeat.interval.ms": 2_000,
-            "fetch.wait.max.ms": 5,
-            "fetch.min.bytes": 4_096,
+            "fetch.wait.max.ms": 500,
+            "fetch.min.bytes": 1,
             "queued.max.messages.kbytes": 65_536,
         },
     )

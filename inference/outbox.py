@@ -33,6 +33,9 @@ class Sender(Protocol):
     def flush(self, timeout: float) -> int:
         """Wait for deliveries; returns how many are still queued."""
 
+    def __len__(self) -> int:
+        """Records that have not arrived."""
+
 
 class Outbox:
     """Sends answers, and tells when all of them have arrived."""
@@ -70,6 +73,18 @@ class Outbox:
         if error is not None:
             self._failure = self._failure or str(error)
 
+    def has_arrived(self) -> bool:
+        """Whether everything queued has arrived, without waiting.
+
+        Raises:
+            BrokerError: the broker refused a record.
+        """
+        self._sender.poll(0.0)
+        if len(self._sender):
+            return False
+        self._refuse_undelivered(0)
+        return True
+
     def settle(self, offsets: Mapping[int, int]) -> None:
         """Wait until everything queued has arrived; `offsets` are those after what was answered.
 
@@ -79,7 +94,9 @@ class Outbox:
         self._arrive()
 
     def _arrive(self) -> None:
-        left = self._sender.flush(self._delivery_seconds)
+        self._refuse_undelivered(self._sender.flush(self._delivery_seconds))
+
+    def _refuse_undelivered(self, left: int) -> None:
         if left or self._failure:
             raise BrokerError(
                 f"answers were not delivered: {self._failure or 'the deadline passed'}",

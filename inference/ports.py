@@ -55,8 +55,8 @@ class Model(Protocol):
     ) -> Decided:
         """Approve, review or decline."""
 
-    def contributions(self, values: Floats) -> Floats:
-        """Path contributions to the log-odds, [n, F]: cheap."""
+    def explained(self, values: Floats) -> tuple[Floats, Floats]:
+        """The score, and path contributions to its log-odds, [n, F]: cheap."""
 
     def exact_contributions(self, values: Floats) -> Floats:
         """TreeSHAP contributions to the log-odds, [n, F]: a hundred times dearer."""

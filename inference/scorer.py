@@ -25,7 +25,7 @@ from features.definition import FEATURE_SET, FeatureSet
 from features.engine import FeatureMatrix
 from features.partitioning import home_partitions
 from inference.decision_json import KINDS, DecisionColumns, encode_decisions
-from inference.ports import Decided, Features, Model
+from inference.ports import Decided, Features, Floats, Model
 from inference.reasons import ReasonMap, Reasons, exact_where, ruled_reasons, top_reasons
 from inference.records import Answers, SourceBatch
 from inference.rejects import encode_rejects
@@ -254,13 +254,13 @@ class Scorer:
         self._shadow.spend(self._shadow.clock() - began)
 
     def _by_model(self, events: EventRows, matrix: FeatureMatrix, model: Model) -> DecisionColumns:
-        score = model.score(matrix.values)
+        score, shares = model.explained(matrix.values)
         amounts = events.rows.numbers[:, AMOUNT_MINOR]
         decided = model.decide(score, amounts, Names(events.rows))
         columns = DecisionColumns(
             score=score,
             decision=decided.decision,
-            reasons=self._reasons(matrix, decided, model),
+            reasons=self._reasons(matrix, shares, decided, model),
             expected_loss_minor=decided.expected_loss_minor,
             control=decided.control,
             propensity=decided.propensity,
@@ -293,10 +293,12 @@ class Scorer:
             propensity=np.where(is_raised & (ruled.decision == DECLINE), 0.0, columns.propensity),
         )
 
-    def _reasons(self, matrix: FeatureMatrix, decided: Decided, model: Model) -> Reasons:
+    def _reasons(
+        self, matrix: FeatureMatrix, shares: Floats, decided: Decided, model: Model
+    ) -> Reasons:
         """Path contributions for all; exact ones for what a person will look at."""
         values, reason_map = matrix.values, self._reason_map
-        cheap = top_reasons(values, model.contributions(values), reason_map, "path")
+        cheap = top_reasons(values, shares, reason_map, "path")
         seen_by_people = np.flatnonzero((decided.decision != APPROVE) | decided.control)
         exact = model.exact_contributions
         return exact_where(seen_by_people, values, cheap, exact, reason_map)
@@ -390,9 +392,8 @@ class Names(Sequence[str]):
 
 
 def _count(decided: DecisionColumns, answers: Answers) -> None:
-    codes, counts = np.unique(decided.decision, return_counts=True)
-    for code, count in zip(codes.tolist(), counts.tolist(), strict=True):
-        answers.tally[KINDS[code]] += count
+    counts = np.bincount(decided.decision, minlength=len(KINDS)).tolist()
+    answers.tally.update({kind: n for kind, n in zip(KINDS, counts, strict=True) if n})
     answers.tally[f"tier:{decided.tier}"] += len(decided.decision)
     answers.tally[f"version:{decided.model_version}"] += len(decided.decision)
     answers.tally["late"] += int(decided.is_late.sum())

@@ -78,9 +78,10 @@ class Bundle:
         """Decisions by expected money, with the control group let through."""
         return self.policy.decide(score, amount_minor, transaction_ids)
 
-    def contributions(self, values: Floats) -> Floats:
-        """Cheap path contributions to the margin, rows x features."""
-        return self.predictor.contributions(values)
+    def explained(self, values: Floats) -> tuple[Floats, Floats]:
+        """The score, and cheap path contributions to the margin, rows x features."""
+        margin, contributions = self.predictor.explained(values)
+        return self.calibrator.probability(margin), contributions
 
     def exact_contributions(self, values: Floats) -> Floats:
         """Exact Shapley contributions to the margin, rows x features."""
@@ -101,8 +102,9 @@ class Bundle:
                 value=worst,
                 remedy="Install the locked library versions, or train again",
             )
-        for explain in (self.contributions, self.exact_contributions):
-            if not np.isfinite(explain(values[:1])).all():
+        shares = (self.explained(values[:1])[1], self.exact_contributions(values[:1]))
+        for found in shares:
+            if not np.isfinite(found).all():
                 raise BundleError("a golden row has no finite contributions", remedy="Train again")
 
 

@@ -39,9 +39,9 @@ class ForestPredictor:
         )
         return _log_odds(np.asarray(vote, dtype=np.float64))
 
-    def contributions(self, values: Floats) -> Floats:
+    def explained(self, values: Floats) -> tuple[Floats, Floats]:
         """Along the decision path (Saabas)."""
-        return self._contributions(values, approximate=True)
+        return self.margin(values), self._contributions(values, approximate=True)
 
     def exact_contributions(self, values: Floats) -> Floats:
         """TreeSHAP of the vote; the step to log-odds is shared in proportion."""

@@ -52,9 +52,9 @@ class LightgbmPredictor:
         """Log-odds, LightGBM's own to the bit."""
         return self._paths.margin(self._prepared(values))
 
-    def contributions(self, values: Floats) -> Floats:
+    def explained(self, values: Floats) -> tuple[Floats, Floats]:
         """Along the decision paths."""
-        return self._paths.contributions(self._prepared(values))
+        return self._paths.explained(self._prepared(values))
 
     def exact_contributions(self, values: Floats) -> Floats:
         """TreeSHAP."""

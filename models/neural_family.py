@@ -48,10 +48,10 @@ class NeuralPredictor:
         end = stable_product(layer, self._weights[-1]) + self._biases[-1]
         return end[:, 0], active
 
-    def contributions(self, values: Floats) -> Floats:
+    def explained(self, values: Floats) -> tuple[Floats, Floats]:
         """Gradient times input, from the training mean, which is 0 after scaling."""
         prepared = self._prepare.apply(values)
-        return prepared * self._gradient(prepared)
+        return self.margin(values), prepared * self._gradient(prepared)
 
     def exact_contributions(self, values: Floats) -> Floats:
         """Integrated gradients (Sundararajan, Taly and Yan, 2017) from the training mean."""

@@ -30,8 +30,8 @@ class Predictor(Protocol):
         """One log-odds score per row; values are raw features, NaN where missing."""
         ...
 
-    def contributions(self, values: Floats) -> Floats:
-        """Share of each feature in the margin, cheap: rows x features."""
+    def explained(self, values: Floats) -> tuple[Floats, Floats]:
+        """Margins, and the share of each feature in them, cheap: rows x features."""
         ...
 
     def exact_contributions(self, values: Floats) -> Floats:
@@ -65,9 +65,9 @@ class XgboostPredictor:
         """Log-odds, XGBoost's own to the bit."""
         return self._paths.margin(self._prepared(values))
 
-    def contributions(self, values: Floats) -> Floats:
+    def explained(self, values: Floats) -> tuple[Floats, Floats]:
         """Along the decision paths: about a hundred times faster than Shapley values."""
-        return self._paths.contributions(self._prepared(values))
+        return self._paths.explained(self._prepared(values))
 
     def exact_contributions(self, values: Floats) -> Floats:
         """TreeSHAP."""
@@ -105,13 +105,13 @@ class LinearPredictor:
         total: Floats = products.sum(axis=1) + self._intercept
         return total
 
-    def contributions(self, values: Floats) -> Floats:
-        """Weight times prepared value."""
-        return self._prepare.apply(values) * self._weights
+    def explained(self, values: Floats) -> tuple[Floats, Floats]:
+        """Weight times prepared value, and the sum of these."""
+        return self.margin(values), self.exact_contributions(values)
 
     def exact_contributions(self, values: Floats) -> Floats:
         """The same: prepared features have mean 0 on the training fold."""
-        return self.contributions(values)
+        return self._prepare.apply(values) * self._weights
 
     def save(self, folder: Path) -> None:
         """All in the header."""

@@ -59,7 +59,7 @@ def assess(
     tree = {name: asdict(figure) for name, figure in found.items()}
     (folder / "figures.json").write_text(json.dumps(tree, indent=1))
     explained = np.linspace(0, len(rows) - 1, min(len(rows), EXPLAINED_ROWS)).astype(int)
-    contributions = decider.predictor.contributions(rows.values[explained])
+    _, contributions = decider.predictor.explained(rows.values[explained])
     names = table.description.feature_names
     draw_all(Test(rows, judged, contributions, names, costs), folder)
     return Assessment(found, every, card)

@@ -61,14 +61,16 @@ class TreePaths:
         )  # fmt: skip
         return total.astype(np.float64)
 
-    def contributions(self, values: Floats) -> Floats:
-        """Share of each feature in the margin: rows x features."""
+    def explained(self, values: Floats) -> tuple[Floats, Floats]:
+        """Log-odds per row, and the share of each feature in them: rows x features."""
+        rows = self._compared(values)
+        total = np.full(len(rows), self.base, dtype=self.precision)
         found = np.zeros(values.shape)
         _sum_gains(
-            self._compared(values), self.roots, self.depths, self.feature, self.threshold,
-            self.nan_left, self.children, self.gain, found,
+            rows, self.roots, self.depths, self.feature, self.threshold, self.nan_left,
+            self.children, self.leaf, self.gain, total, found,
         )  # fmt: skip
-        return found
+        return total.astype(np.float64), found
 
     def _compared(self, values: Floats) -> Floats:
         return np.ascontiguousarray(values, dtype=self.precision).astype(np.float64, copy=False)
@@ -152,7 +154,9 @@ def _sum_gains(
     threshold: Floats,
     nan_left: NDArray[np.bool_],
     children: Places,
+    leaf: NDArray[Any],
     gain: Floats,
+    total: NDArray[Any],
     found: Floats,
 ) -> None:
     flat, width, out = values.ravel(), values.shape[1], found.ravel()
@@ -168,6 +172,8 @@ def _sum_gains(
                     step = _step(flat[at], node, threshold, nan_left)
                     out[at] += gain[step]
                     nodes[row] = children[step]
+            for row in range(rows):
+                total[start + row] += leaf[nodes[row]]
 
 
 def load_kernels() -> None:
@@ -176,7 +182,7 @@ def load_kernels() -> None:
     for precision in (np.float32, np.float64):
         stump = joined([leaf], 0.0, precision)
         stump.margin(np.zeros((1, 1)))
-        stump.contributions(np.zeros((1, 1)))
+        stump.explained(np.zeros((1, 1)))
 
 
 def joined(trees: Sequence[Tree], base: float, precision: DTypeLike) -> TreePaths:

@@ -9,7 +9,7 @@ from confluent_kafka import OFFSET_INVALID, KafkaError, KafkaException, TopicPar
 from inference_fakes import TIME_US, FakeModel, FakeRegistry, transaction
 
 from features.definition import FEATURE_SET
-from inference.consumer import DirectConsumer
+from inference.consumer import CommitReports, DirectConsumer
 from inference.model_pool import ModelPool
 from inference.outbox import Outbox, TransactionalOutbox
 from inference.records import Answers, SourceBatch
@@ -61,6 +61,7 @@ class FakeClient:
     assigned: list[TopicPartition] = field(default_factory=list)
     callbacks: dict[str, Callable[[Any, Any], None]] = field(default_factory=dict)
     refused_commits: int = 0
+    reports: CommitReports = field(default_factory=CommitReports)
 
     def subscribe(self, topics: list[str], **callbacks: Callable[[Any, Any], None]) -> None:
         """Remember the callbacks."""
@@ -77,10 +78,16 @@ class FakeClient:
 
     def commit(self, *, offsets: list[TopicPartition], asynchronous: bool) -> None:
         """Write it down, or refuse it as often as the test wants."""
+        error = None
         if self.refused_commits:
             self.refused_commits -= 1
-            raise KafkaException(KafkaError(KafkaError.COORDINATOR_LOAD_IN_PROGRESS))
-        self.journal += [f"commit {p.partition}:{p.offset}" for p in offsets]
+            error = KafkaError(KafkaError.COORDINATOR_LOAD_IN_PROGRESS)
+            if not asynchronous:
+                raise KafkaException(error)
+        else:
+            self.journal += [f"commit {p.partition}:{p.offset}" for p in offsets]
+        if asynchronous:
+            self.reports.add(error, offsets)
 
     def committed(self, partitions: list[TopicPartition], timeout: float) -> list[TopicPartition]:
         """What the test put there."""
@@ -114,6 +121,7 @@ class FakeSender:
     journal: list[str]
     failure: str | None = None
     full_times: int = 0
+    is_slow: bool = False
     waiting: list[Callable[[Any, Any], None]] = field(default_factory=list)
 
     def produce(
@@ -133,14 +141,23 @@ class FakeSender:
         self.journal.append(f"send {topic} {dict(headers)}")
 
     def poll(self, timeout: float) -> int:
-        """Nothing to do."""
+        """Report on everything queued, unless the test holds it back."""
+        if not self.is_slow:
+            self._report()
         return 0
 
-    def flush(self, timeout: float) -> int:
-        """Report on everything queued."""
+    def __len__(self) -> int:
+        """What has not been reported on."""
+        return len(self.waiting)
+
+    def _report(self) -> None:
         for report in self.waiting:
             report(self.failure, None)
         self.waiting = []
+
+    def flush(self, timeout: float) -> int:
+        """Report on everything queued."""
+        self._report()
         self.journal.append("flush")
         return 0
 
@@ -221,6 +238,7 @@ class Rig:
             topic="transactions",
             starting={0: 7},
             meter=Meter(MemoryTallies()),
+            reports=self.client.reports,
             clock=lambda: self.now,
         )
         if is_assigned:

@@ -49,7 +49,13 @@ class FakeModel:
         loss = np.rint(score * amount_minor).astype(np.int64)
         return FakeDecided(code, loss, np.zeros(len(score), bool), np.ones(len(score)))
 
-    def contributions(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def explained(
+        self, values: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The score and its shares."""
+        return self.score(values), self.shares(values)
+
+    def shares(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """The amount counts twice as much as the hour; nothing else counts."""
         found = np.zeros_like(values)
         found[:, FEATURE_SET.names.index("transaction_amount")] = 2.0
@@ -58,7 +64,7 @@ class FakeModel:
 
     def exact_contributions(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """A tenth more than the path contributions, so that tests see which were used."""
-        return self.contributions(values) * 1.1
+        return self.shares(values) * 1.1
 
 
 @dataclass(slots=True)

@@ -7,19 +7,39 @@ from confluent_kafka import TopicPartition
 from consumer_rig import FakeMessage, Rig
 
 from contracts.errors import BrokerError
-from inference.consumer import COMMIT_SECONDS, REFUSED_SECONDS, batch_of
+from inference.consumer import COMMIT_SECONDS, PATIENCE_SECONDS, REFUSED_SECONDS, batch_of
 
 
 def test_answers_arrive_before_their_offsets_are_committed() -> None:
-    """Send, mark the state, flush, then commit the offset after the last record."""
+    """Send, mark the state, then commit the offset after the last record; nobody waits."""
     rig = Rig()
     rig.feed(7, 8)
-    rig.now = COMMIT_SECONDS
     assert rig.consumer.step() == 2
+    rig.now = COMMIT_SECONDS
+    rig.consumer.step()
     kinds = [line.split()[0] for line in rig.journal]
-    assert kinds == ["send", "send", "mark", "flush", "commit"]
+    assert kinds == ["send", "send", "mark", "commit"]
     assert rig.journal[-1] == "commit 0:9"
     assert "b'123'" in rig.journal[0]
+
+
+def test_nothing_is_committed_while_answers_are_under_way() -> None:
+    """A commit comes with the first round that finds all delivered, or waits for them at last."""
+    rig = Rig(is_slow=True)
+    rig.feed(7)
+    rig.consumer.step()
+    rig.now = COMMIT_SECONDS
+    rig.consumer.step()
+    assert not any(line.startswith("commit") for line in rig.journal)
+    rig.sender.is_slow = False
+    rig.consumer.step()
+    assert rig.journal[-1] == "commit 0:8"
+    rig.sender.is_slow = True
+    rig.feed(8)
+    rig.consumer.step()
+    rig.now += PATIENCE_SECONDS
+    rig.consumer.step()
+    assert rig.journal[-2:] == ["flush", "commit 0:9"]
 
 
 def test_commits_are_spaced_and_state_can_be_replayed_from_the_last() -> None:
@@ -29,14 +49,15 @@ def test_commits_are_spaced_and_state_can_be_replayed_from_the_last() -> None:
         rig.now = now
         rig.feed(first, first + 1)
         rig.consumer.step()
-    assert rig.scorer.committed == [7, 7, 11]
-    assert [line for line in rig.journal if line.startswith("commit")] == ["commit 0:11"]
+    assert rig.scorer.committed == [7, 7, 9]
+    assert [line for line in rig.journal if line.startswith("commit")] == ["commit 0:9"]
 
 
 def test_an_answer_that_does_not_arrive_stops_the_consumer_uncommitted() -> None:
     """A refused record raises, and its offset is not committed."""
     rig = Rig(failure="message too large")
     rig.feed(7)
+    rig.consumer.step()
     rig.now = COMMIT_SECONDS
     with pytest.raises(BrokerError, match="too large"):
         rig.consumer.step()
@@ -97,11 +118,15 @@ def test_a_consumer_that_fails_leaves_its_group(is_transactional: bool) -> None:
     """Answers that do not arrive end the run, uncommitted; the group is left without more ado."""
     rig = Rig(is_transactional=is_transactional, failure="message too large")
     rig.feed(7)
-    rig.now = COMMIT_SECONDS
+
+    def pass_time() -> None:
+        assert rig.now < 10 * COMMIT_SECONDS
+        rig.now += COMMIT_SECONDS
+
     with pytest.raises(BrokerError, match="too large"):
-        rig.consumer.run(threading.Event())
+        rig.consumer.run(threading.Event(), pass_time)
     assert rig.journal[-1] == "close"
-    assert rig.journal.count("flush") == 1
+    assert rig.journal.count("flush") == int(is_transactional)
     assert not any(line.startswith("commit") for line in rig.journal)
 
 
@@ -123,15 +148,13 @@ def test_a_refused_commit_is_tried_again_with_the_next() -> None:
     """While its coordinator is away a group goes on, and replays from the last commit that held."""
     rig = Rig()
     rig.client.refused_commits = 2
-    for number in range(4):
+    for number in range(6):
         rig.now = number + COMMIT_SECONDS
         rig.feed(7 + number)
         rig.consumer.step()
-    assert rig.scorer.committed == [7, 7, 7, 10]
-    assert [line for line in rig.journal if line.startswith("commit")] == [
-        "commit 0:10",
-        "commit 0:11",
-    ]
+    assert rig.scorer.committed == [7, 7, 7, 9, 10, 11]
+    commits = [line for line in rig.journal if line.startswith("commit")]
+    assert commits == ["commit 0:9", "commit 0:10", "commit 0:11", "commit 0:12"]
 
 
 def test_commits_that_are_refused_for_good_end_the_consumer() -> None:
@@ -139,8 +162,10 @@ def test_commits_that_are_refused_for_good_end_the_consumer() -> None:
     rig = Rig()
     rig.client.refused_commits = 2
     rig.feed(7)
-    rig.now = COMMIT_SECONDS
     rig.consumer.step()
+    for _ in range(2):
+        rig.now += COMMIT_SECONDS
+        rig.consumer.step()
     rig.now += REFUSED_SECONDS
     with pytest.raises(BrokerError, match=r"for 60 s.*oordinator"):
         rig.consumer.step()

@@ -54,6 +54,6 @@ def test_contributions_add_up_to_the_margin(forest: RandomForestClassifier) -> N
     kept = ForestPredictor(booster_of(forest), None)
     values, _ = sample()
     margin = kept.margin(values)
-    for found in (kept.contributions(values), kept.exact_contributions(values)):
+    for found in (kept.explained(values)[1], kept.exact_contributions(values)):
         rest = margin - found.sum(axis=1)
         assert np.ptp(rest) < 1e-3

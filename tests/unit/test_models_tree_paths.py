@@ -60,7 +60,7 @@ def test_they_equal_xgboosts_own_approximate_contributions() -> None:
     """The same sums as the library's slower mode, missing values included."""
     booster = boosted()
     theirs = booster.predict(xgboost.DMatrix(UNSEEN), pred_contribs=True, approx_contribs=True)
-    ours = paths_of_xgboost(booster).contributions(UNSEEN)
+    ours = paths_of_xgboost(booster).explained(UNSEEN)[1]
     np.testing.assert_allclose(ours, theirs[:, :-1], atol=1e-5)
 
 
@@ -96,13 +96,13 @@ def test_they_add_up_to_lightgbms_margin(params: dict[str, object]) -> None:
     margin = np.asarray(booster.predict(UNSEEN, raw_score=True))
     paths = paths_of_lightgbm(booster)
     assert np.array_equal(paths.margin(UNSEEN), margin)
-    assert_sums_to(margin, paths.contributions(UNSEEN))
+    assert_sums_to(margin, paths.explained(UNSEEN)[1])
 
 
 def test_a_row_does_not_depend_on_its_neighbours() -> None:
     """One row at a time gives the bits of the whole batch."""
     paths = paths_of_xgboost(boosted())
-    for answer in (paths.margin, paths.contributions):
+    for answer in (paths.margin, lambda rows: paths.explained(rows)[1]):
         alone = [answer(UNSEEN[row : row + 1]) for row in range(300)]
         assert np.array_equal(answer(UNSEEN)[:300], np.concatenate(alone))
 
