@@ -176,8 +176,8 @@ def direct_pass_through(home: Path) -> None:
         outbox.settle({})
 
 
-def measure(rig: Rig, events: int, seconds: float) -> dict[str, object]:
-    """All figures, ceilings beside them."""
+def measure(rig: Rig, events: int, seconds: float, only: str) -> dict[str, object]:
+    """All figures whose name begins with `only`, ceilings beside them."""
     promote(rig, register_model(rig, seed=1))
     figures: dict[str, object] = {}
     for name, start in (
@@ -186,15 +186,20 @@ def measure(rig: Rig, events: int, seconds: float) -> dict[str, object]:
         ("direct_passthrough_eps", role("direct-pass-through")),
         ("direct_eps", direct),
     ):
+        if not name.startswith(only):
+            continue
         say(f"{name}: {events:,} events")
         figures[name] = round(catch_up(rig, events, start))
         say(f"{name}: {figures[name]:,} per second")
-    ratio = float(str(figures["spark_catchup_eps"])) / float(str(figures["spark_passthrough_eps"]))
-    figures["spark_ratio_to_passthrough"] = round(ratio, 3)
+    if "spark_catchup_eps" in figures:
+        parts = [float(str(figures[f"spark_{name}_eps"])) for name in ("catchup", "passthrough")]
+        figures["spark_ratio_to_passthrough"] = round(parts[0] / parts[1], 3)
     for name, rates, start in (
         ("spark_latency_ms", SPARK_RATES, spark),
         ("direct_latency_ms", DIRECT_RATES, direct),
     ):
+        if not name.startswith(only):
+            continue
         by_rate = {}
         for rate in rates:
             say(f"{name} at {rate:,} transactions per second for {seconds:.0f} s")
@@ -209,6 +214,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--events", type=int, default=400_000)
     parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--only", choices=("", "direct", "spark"), default="")
     parser.add_argument("--role", choices=("spark-pass-through", "direct-pass-through"))
     parser.add_argument("--home", type=Path)
     arguments = parser.parse_args()
@@ -218,7 +224,7 @@ def main() -> None:
         direct_pass_through(arguments.home)
     else:
         with running_rig() as rig:
-            figures = measure(rig, arguments.events, arguments.seconds)
+            figures = measure(rig, arguments.events, arguments.seconds, arguments.only)
         finish(figures | {"cpus": os.cpu_count(), "load_average": os.getloadavg()[0]})
 
 

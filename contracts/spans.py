@@ -27,9 +27,11 @@ def spans_of(partitions: NDArray[np.integer[Any]]) -> list[Span]:
     Raises:
         ValueError: a partition's rows do not stand together.
     """
-    edges = (np.flatnonzero(partitions[1:] != partitions[:-1]) + 1).tolist()
-    places = zip([0, *edges], [*edges, len(partitions)], strict=True)
-    spans = [Span(int(partitions[start]), start, stop) for start, stop in places if stop > start]
+    if len(partitions) == 0:
+        return []
+    edges = [0, *((partitions[1:] != partitions[:-1]).nonzero()[0] + 1).tolist(), len(partitions)]
+    numbers = partitions[edges[:-1]].tolist()
+    spans = [Span(*place) for place in zip(numbers, edges[:-1], edges[1:], strict=True)]
     if len({span.partition for span in spans}) < len(spans):
         raise ValueError("rows of one partition do not stand together")
     return spans

@@ -37,6 +37,11 @@ from features.store import UNKNOWN, Manifest, RedisStateStore, StateStore, Store
 from features.tile_reader import TileReader
 
 Progress = Callable[[int], None]
+States = dict[str, bytes | None]
+"""States of a partition's cards; None of one that has none."""
+
+HELD_CARDS = 10_000
+"""So many of a partition's states are kept in this process: some 15 MB."""
 
 
 def store_prefix(topic: str, feature_set: FeatureSet = FEATURE_SET) -> str:
@@ -70,6 +75,7 @@ class FeatureServer:
         self._marked: dict[int, int] = {}
         self._served: dict[int, int] = {}
         self._spoilt: set[int] = set()
+        self._held: dict[int, States] = {}
 
     def serve(self, events: EventRows | pa.Table, *, committed: Mapping[int, int]) -> FeatureMatrix:
         """Features of a batch, and the state after it.
@@ -125,33 +131,59 @@ class FeatureServer:
         heads = order[bounds[:-1]]
         cards = [card.decode() for card in rows.rows.take(heads).words(CARD_ID)]
         homes = spans_of(rows.partitions[heads])
-        stored = self._store.read_many(
-            {s.partition: (self._generation(s.partition), cards[s.rows]) for s in homes}
-        )
-        for span in homes:
-            self._refuse_stale(span.partition, stored[span.partition])
-        states = [state for span in homes for state in stored[span.partition].states]
+        held = {s.partition: self._held.pop(s.partition, {}) for s in homes}
+        before = self._read_lacking(homes, cards, held)
+        states = [held[s.partition][card] for s in homes for card in cards[s.rows]]
         offsets = _offsets_of_cards(rows.offsets, spans, homes, committed)
         folded = self._fold(made.events[order], bounds, states, offsets)
         if folded.outcome != OK:
             partition = next(s.partition for s in homes if s.start <= folded.card < s.stop)
             self._spoilt.add(partition)
             raise _unusable(folded.outcome, partition, cards[folded.card])
-        written = folded.states()
+        made_states = folded.states()
         after = {s.partition: int(rows.offsets[s.stop - 1]) + 1 for s in spans}
-        self._store.write_many(
-            {
-                s.partition: Written(
-                    self._generation(s.partition),
-                    dict(zip(cards[s.rows], written[s.rows], strict=True)),
-                    after[s.partition],
-                    stored[s.partition].served,
-                )
-                for s in homes
-            }
-        )
+        written = {
+            s.partition: Written(
+                self._generation(s.partition),
+                dict(zip(cards[s.rows], made_states[s.rows], strict=True)),
+                after[s.partition],
+                before[s.partition],
+            )
+            for s in homes
+        }
+        self._store.write_many(written)
         self._served.update(after)
+        self._hold(held, written)
         return folded.write_into(values, order)
+
+    def _read_lacking(
+        self, homes: Sequence[Span], cards: Sequence[str], held: dict[int, States]
+    ) -> dict[int, int]:
+        """Read the states that are not held; by partition the offset after those that are there.
+
+        What is held was written by this process, and a write is refused when others wrote since.
+        """
+        asked = {}
+        for s in homes:
+            lacking = [card for card in cards[s.rows] if card not in held[s.partition]]
+            if lacking or s.partition not in self._served:
+                asked[s.partition] = (self._generation(s.partition), lacking)
+        stored = self._store.read_many(asked) if asked else {}
+        for partition, found in stored.items():
+            self._refuse_stale(partition, found)
+            held[partition].update(zip(asked[partition][1], found.states, strict=True))
+        served = {partition: found.served for partition, found in stored.items()}
+        return {
+            s.partition: served.get(s.partition, self._served.get(s.partition, UNKNOWN))
+            for s in homes
+        }
+
+    def _hold(self, held: dict[int, States], written: Mapping[int, Written]) -> None:
+        """Keep what was written, so that it need not be read again."""
+        for partition, wrote in written.items():
+            states = held[partition] if len(held[partition]) < HELD_CARDS else {}
+            states.update(wrote.states)
+            self._held[partition] = states
 
     def mark(self, places: Mapping[int, tuple[int, int]]) -> None:
         """Record by partition (base, next) that states may be replayed from base, go on at next."""
@@ -175,6 +207,7 @@ class FeatureServer:
         Raises:
             StateError: the past is needed and this server has no history.
         """
+        self._held.pop(partition, None)
         manifest = self._store.manifest(partition)
         is_spoilt = partition in self._spoilt
         if manifest is None or is_spoilt or start_offset < manifest.base_offset:
@@ -221,6 +254,7 @@ class FeatureServer:
         self._generations[partition] = generation
         self._marked.pop(partition, None)
         self._served.pop(partition, None)
+        self._held.pop(partition, None)
         self._clocks.set(partition, start, 0)
         self._catch_up(partition, start, end_offset, progress)
         self._spoilt.discard(partition)

@@ -68,6 +68,12 @@ def end_tile(section: int, clock: int) -> int:
     return tile_at(section, clock - delay)
 
 
+def clock_of(section: int, tile: int) -> int:
+    """The first clock for whose reader all tiles of a section before this one have ended."""
+    delay = layout.LABEL_DELAY if section == layout.S_LABEL else layout.TILE_DELAY
+    return tile * layout.TILE_LENGTHS[section] + delay
+
+
 @part
 def count_before(tiles: Cube, section: int, end: int, tile: int) -> int:
     """How many of a section's `end` tiles stand before `tile`; nearly all, so look from the end."""

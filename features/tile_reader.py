@@ -14,7 +14,7 @@ from features.encoding import H_DEVICE, H_MERCHANT, H_NETWORK, Encoded
 from features.feature import Entity
 from features.store import UNKNOWN
 from features.tile_fold import EVENTS, LABELS, needed_ms
-from features.tile_kernel import end_tile
+from features.tile_kernel import clock_of
 from features.tile_numbers import FULL, Numbers, fill_from_tiles, fill_known
 from features.tile_store import Blobs, TileManifest, TileStore
 
@@ -59,6 +59,7 @@ class TileReader:
         self._wall_ms = wall_ms
         self._generation = ""
         self._manifest: TileManifest | None = None
+        self._oldest = 0
         self._numbers = [Numbers.empty(len(plan.windows)) for plan in self._plans]
         self._noted: dict[str, tuple[int, int]] = {}
 
@@ -151,7 +152,7 @@ class TileReader:
                     held.forget()
             elif manifest is not None and is_complete(manifest, newest):
                 self._refuse_dropped(manifest, oldest)
-                self._manifest = manifest
+                self._manifest, self._oldest = manifest, self._oldest_readable(manifest)
                 return blobs
             else:
                 self._await(newest, deadline)
@@ -159,11 +160,7 @@ class TileReader:
     def _is_covered(self, newest: int, oldest: int) -> bool:
         """Whether the manifest that was read last makes a batch complete."""
         manifest = self._manifest
-        return (
-            manifest is not None
-            and is_complete(manifest, newest)
-            and not self._has_dropped(manifest, oldest)
-        )
+        return manifest is not None and oldest >= self._oldest and is_complete(manifest, newest)
 
     def _await(self, newest: int, deadline: float) -> None:
         self._on_wait()
@@ -187,11 +184,18 @@ class TileReader:
             )
 
     def _has_dropped(self, manifest: TileManifest, oldest: int) -> bool:
-        return any(
-            end_tile(section, oldest) - length < manifest.kept_from[section]
-            and manifest.kept_from[section] > 0
-            for plan in self._plans
-            for section, length, _ in plan.windows.tolist()
+        return oldest < self._oldest_readable(manifest)
+
+    def _oldest_readable(self, manifest: TileManifest) -> int:
+        """The first clock whose windows begin with tiles that are kept, whichever they are."""
+        return max(
+            [0]
+            + [
+                clock_of(section, manifest.kept_from[section] + length)
+                for plan in self._plans
+                for section, length, _ in plan.windows.tolist()
+                if manifest.kept_from[section] > 0
+            ]
         )
 
 
