@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from contracts.messages import Channel, Transaction
+from contracts.raw_memory import address_of
 from contracts.transaction_kernel import DOUBT, LONG_REAL, read_rows
 from contracts.transaction_rows import (
     IDENTIFIERS,
@@ -118,16 +119,15 @@ def _read_all(
 ) -> tuple[TransactionRows, NDArray[np.int64], int]:
     """What the kernel reads, its verdict on each row, and how many of them are not plain."""
     size, known = len(values), fields()
-    text = np.frombuffer(b"".join([*(value or b"" for value in values), b"\0"]), dtype=np.uint8)
-    bounds = np.fromiter(
-        accumulate((len(value or b"") for value in values), initial=0), np.int64, size + 1
-    )
+    texts = [value or b"" for value in values]
+    text = np.frombuffer(b"".join([*texts, b"\0"]), dtype=np.uint8)
+    bounds = np.array([0, *accumulate(map(len, texts))], dtype=np.int64)
     spans = np.empty((size, PLACES, 2), dtype=np.int64)
     numbers = np.empty((size, len(NUMBERS)), dtype=np.int64)
     reals, verdicts = np.empty((size, len(REALS))), np.empty(size, dtype=np.int64)
     odd = read_rows(
-        text.ctypes.data, bounds, MAX_RECORD_BYTES, known.table, known.names.ctypes.data,
-        known.choices.ctypes.data, known.choice_bounds, spans, numbers, reals, verdicts,
+        address_of(text), bounds, MAX_RECORD_BYTES, known.table, *known.addresses,
+        known.choice_bounds, spans, numbers, reals, verdicts,
     )  # fmt: skip
     return TransactionRows(text, spans, numbers, reals), verdicts, odd
 

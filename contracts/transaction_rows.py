@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from contracts.messages import (
     Channel,
     Transaction,
 )
+from contracts.raw_memory import address_of
 from contracts.transaction_kernel import NULL_NUMBER, NULL_SPAN
 
 Bytes = NDArray[np.uint8]
@@ -80,7 +81,7 @@ _FORMS: dict[str, tuple[int, int, int]] = {
 """Of texts that are no identifiers: shortest, longest, form."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Fields:
     """What the kernel is told of the fields: see its `F_` columns."""
 
@@ -88,6 +89,11 @@ class Fields:
     names: Bytes
     choices: Bytes
     choice_bounds: Ints
+
+    @cached_property
+    def addresses(self) -> tuple[int, int]:
+        """Of names and choices."""
+        return address_of(self.names), address_of(self.choices)
 
 
 @cache

@@ -20,7 +20,7 @@ from features.tile_service import Arrived, QueuedPromises
 
 BATCH_RECORDS = 20_000
 POLL_SECONDS = 0.02
-FETCH_BYTES = 16_384
+FETCH_BYTES, FETCH_WAIT_MS = 65_536, 50
 """Fewer wait a moment at the broker, which would else answer for every single record."""
 
 
@@ -33,7 +33,7 @@ class KafkaTileSource:
         self._topics = {kind: topic for topic, kind in self._kinds.items()}
         self._queue = QueuedPromises(self._kinds)
         self._consumer: Any = make_reader(
-            kafka, **{"fetch.min.bytes": FETCH_BYTES, "fetch.wait.max.ms": 20}
+            kafka, **{"fetch.min.bytes": FETCH_BYTES, "fetch.wait.max.ms": FETCH_WAIT_MS}
         )
         self._spans = [span for t in self._kinds for span in full_ranges(kafka, t)]
 

@@ -174,8 +174,8 @@ class DirectConsumer:
         # A partition may be given up between two records of one poll: its next owner decides them.
         batch = batch_of([m for m in self._polled() if m.partition() in held])
         self._hear()
-        if self._clock() - self._committed_at >= COMMIT_SECONDS:
-            self._commit_if_arrived()
+        if not self._outbox.is_atomic:
+            self._commit_when_due()
         if len(batch):
             self._outbox.send(self._score(batch), self._round)
             for span in batch.spans():
@@ -183,6 +183,8 @@ class DirectConsumer:
             self._round += 1
             if self._outbox.is_atomic:
                 self._settle()
+        if self._outbox.is_atomic:
+            self._commit_when_due()
         self.answered += len(batch)
         return len(batch)
 
@@ -212,9 +214,12 @@ class DirectConsumer:
         self._meter.count(answers.tally, batch)
         return answers
 
-    def _commit_if_arrived(self) -> None:
+    def _commit_when_due(self) -> None:
         """Commit without waiting what has arrived; wait only when that never comes about."""
-        if self._outbox.is_atomic or self._clock() - self._committed_at >= PATIENCE_SECONDS:
+        passed = self._clock() - self._committed_at
+        if passed < COMMIT_SECONDS:
+            return
+        if self._outbox.is_atomic or passed >= PATIENCE_SECONDS:
             self._commit()
         elif not self._is_committing and self._outbox.has_arrived():
             self._committed_at = self._clock()

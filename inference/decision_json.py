@@ -10,6 +10,7 @@ import orjson
 from numpy.typing import NDArray
 
 from contracts.messages import SCHEMA_VERSION
+from contracts.raw_memory import address_of
 from contracts.transaction_rows import (
     AMOUNT_MINOR,
     CARD_ID,
@@ -63,10 +64,10 @@ def encode_decisions(topic: str, events: EventRows, decided: DecisionColumns) ->
     room = _room(integers, reasons, len(pieces), len(written), features.shape[1])
     out, ends = np.empty(room, dtype=np.uint8), np.zeros(size + 1, dtype=np.int64)
     kernel.write_decisions(
-        events.rows.text.ctypes.data, integers, doubles, ready.ctypes.data,
-        reasons.columns, reasons.heads.ctypes.data, reasons.head_bounds,
-        written.ctypes.data, written_bounds, features, feature_ready.ctypes.data,
-        pieces.ctypes.data, bounds, out.ctypes.data, ends,
+        address_of(events.rows.text), integers, doubles, address_of(ready),
+        reasons.columns, address_of(reasons.of.heads), reasons.of.head_bounds,
+        address_of(written), written_bounds, features, address_of(feature_ready),
+        address_of(pieces), bounds, address_of(out), ends,
     )  # fmt: skip
     content, places = out[: ends[-1]].tobytes(), ends.tolist()
     return [content[start:end] for start, end in pairwise(places)]
@@ -109,13 +110,11 @@ def _ready(matrix: NDArray[np.float64]) -> Bytes:
 
 def _room(integers: Ints, reasons: Reasons, piece_bytes: int, written: int, width: int) -> int:
     """More bytes than the records take."""
-    names = (
-        integers[:, kernel.I_TRANSACTION_END] - integers[:, kernel.I_TRANSACTION_START]
-        + integers[:, kernel.I_CARD_END] - integers[:, kernel.I_CARD_START]
-    )  # fmt: skip
+    spans = integers[:, : kernel.I_CARD_END + 1].sum(axis=0).tolist()
+    names = spans[1] - spans[0] + spans[3] - spans[2]
     numbers = kernel.INTEGERS + kernel.DOUBLES + width
-    row = piece_bytes + kernel.REASONS * reasons.longest_head + numbers * kernel.NUMBER_BYTES
-    return int(ESCAPED_BYTES * names.sum()) + len(integers) * row + written + 1
+    row = piece_bytes + kernel.REASONS * reasons.of.longest_head + numbers * kernel.NUMBER_BYTES
+    return int(ESCAPED_BYTES * names) + len(integers) * row + written + 1
 
 
 @lru_cache(maxsize=64)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Any, Literal
 
 import numpy as np
@@ -33,6 +34,7 @@ class ReasonMap:
     groups: NDArray[np.int32]
     heads: NDArray[np.uint8]
     head_bounds: NDArray[np.int64]
+    longest_head: int
 
     @classmethod
     def of(cls, feature_set: FeatureSet) -> "ReasonMap":
@@ -49,7 +51,8 @@ class ReasonMap:
         width = len(names)
         bounds = [ends[width * m : width * (m + 1) + 1] for m in range(len(METHODS))]
         text = np.frombuffer(b"".join(heads), dtype=np.uint8)
-        return cls(names, codes, groups, text, np.array(bounds, dtype=np.int64))
+        longest = max(map(len, heads), default=0)
+        return cls(names, codes, groups, text, np.array(bounds, dtype=np.int64), longest)
 
 
 def _heads(names: Iterable[str], codes: Iterable[str], method: Method) -> Iterator[bytes]:
@@ -71,10 +74,7 @@ class Reasons:
     methods: NDArray[np.int64]
     texts: NDArray[np.int64]
     written: Sequence[bytes]
-    names: tuple[str, ...]
-    codes: tuple[str, ...]
-    heads: NDArray[np.uint8]
-    head_bounds: NDArray[np.int64]
+    of: ReasonMap
 
     def replaced(self, rows: Mapping[int, Sequence[dict[str, Any]]]) -> "Reasons":
         """The same but for rows whose reasons are given as messages hold them."""
@@ -86,14 +86,9 @@ class Reasons:
         numbers[list(rows)] = np.nan
         return replace(self, texts=texts, written=written, columns=columns, numbers=numbers)
 
-    @property
-    def longest_head(self) -> int:
-        """Bytes that the longest text before a contribution takes."""
-        return int(np.diff(self.head_bounds, axis=1).max(initial=0))
-
     def written_text(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         """The texts one after the other, and their bounds."""
-        bounds = np.cumsum([0, *map(len, self.written)]).astype(np.int64)
+        bounds = np.array([0, *accumulate(map(len, self.written))], dtype=np.int64)
         return np.frombuffer(b"".join(self.written), dtype=np.uint8), bounds
 
     def of_row(self, row: int) -> list[dict[str, Any]]:
@@ -104,8 +99,8 @@ class Reasons:
         numbers = [None if v != v else v for v in self.numbers[row].tolist()]
         return [
             {
-                "code": self.codes[column],
-                "feature": self.names[column],
+                "code": self.of.codes[column],
+                "feature": self.of.names[column],
                 "method": METHODS[self.methods[row]],
                 "contribution": numbers[2 * rank],
                 "value": numbers[2 * rank + 1],
@@ -144,9 +139,7 @@ def _made(
     columns: NDArray[np.int32], numbers: Floats, methods: NDArray[np.int64], of: ReasonMap
 ) -> Reasons:
     texts = np.full(len(columns), NONE, dtype=np.int64)
-    return Reasons(
-        columns, numbers, methods, texts, (), of.names, of.codes, of.heads, of.head_bounds
-    )
+    return Reasons(columns, numbers, methods, texts, (), of)
 
 
 def exact_where(

@@ -31,13 +31,12 @@ class Calibrator:
         if self.kind == "isotonic":
             raw = np.interp(margin, np.asarray(self.x), np.asarray(self.y))
         else:
-            columns = _inputs(self.kind, margin)
-            total = np.full(len(margin), self.y[0])
-            for weight, column in zip(self.x, columns.T, strict=True):
+            total: Floats | float = self.y[0]
+            for weight, column in zip(self.x, _inputs(self.kind, margin).T, strict=True):
                 total = total + weight * column
-            raw = sigmoid(total)
-        clipped: Floats = np.clip(raw, FLOOR, 1.0 - FLOOR)
-        return clipped
+            raw = sigmoid(np.asarray(total))
+        within: Floats = np.minimum(np.maximum(raw, FLOOR), 1.0 - FLOOR)
+        return within
 
     def to_tree(self) -> dict[str, Any]:
         """For JSON; floats keep every bit."""
