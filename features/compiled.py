@@ -22,8 +22,10 @@ Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 KERNEL_SOURCES = (
     "../contracts/transaction_kernel",
     "../contracts/transaction_rows",
+    "bit_columns",
     "calendar",
     "card_groups",
+    "card_packing",
     "compiled",
     "encoding",
     "hashing",

@@ -24,6 +24,7 @@ from contracts.kafka import OffsetRange
 from contracts.settings import Settings
 from contracts.spans import Span, spans_of
 from contracts.transaction_rows import CARD_ID, EventRows, events_of
+from features.bit_columns import SLACK
 from features.card_groups import grouped_by_card
 from features.clocks import clocks_after, stamps_ms
 from features.definition import FEATURE_SET, FeatureSet
@@ -317,7 +318,8 @@ class FeatureServer:
         offsets: NDArray[np.int64],
     ) -> "_Folded":
         sizes = [0, *(0 if state is None else len(state) for state in states)]
-        blob = np.frombuffer(b"".join(state or b"" for state in states) or b"\0", dtype=np.uint8)
+        parts = (*(state or b"" for state in states), bytes(SLACK))
+        blob = np.frombuffer(b"".join(parts), dtype=np.uint8)
         values = np.empty((len(events), len(self._set.of_cards)), dtype=np.float64)
         statuses = np.zeros(len(events), dtype=np.int64)
         outcome, card, written, ends = serve_cards(
