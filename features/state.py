@@ -118,14 +118,13 @@ def fold_card(
     windows, slots, memory, cursor, numbers, sums, _ = compute
     values, statuses = out
     nothing = np.empty(0, dtype=np.float64)
-    for i in range(places[0], places[1]):
-        status = 0
-        if span[0] <= i < span[1]:
-            row = i - span[0]
-            status = fold(memory, cursor, sequence[i], windows, slots, numbers, sums, values[row])
+    in_tail[places[0] : places[1]] = 1
+    for i in range(places[0], min(places[1], span[1])):
+        row = i - span[0]
+        wanted = values[row] if row >= 0 else nothing
+        status = fold(memory, cursor, sequence[i], windows, slots, numbers, sums, wanted)
+        if row >= 0:
             statuses[row] = status
-        elif i < span[0]:
-            status = fold(memory, cursor, sequence[i], windows, slots, numbers, sums, nothing)
         in_tail[i] = status & DUPLICATE == 0
 
 

@@ -104,7 +104,7 @@ def test_what_only_a_hidden_event_has_is_not_forgotten_of_old_ones(field: str) -
 def test_a_late_event_finds_the_place_that_the_newest_is_too_far_from() -> None:
     """Places are kept as long as an event that is a day late can look back to them."""
     here, there = {"latitude": 48.0, "longitude": 9.0}, {"latitude": 49.0, "longitude": 9.0}
-    table = events_of([(50.0, here), (57.5, {}), (56.8, there)])
+    table = events_of([(50.0, here), (57.4, {}), (57.5, {}), (56.8, there)])
     served = served_one_by_one(table)
     assert served[-1, CARD_SET.names.index("card_distance_km")] > 100
     assert equal(served, replay(table, feature_set=CARD_SET).values)
