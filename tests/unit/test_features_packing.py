@@ -132,6 +132,7 @@ def test_a_state_that_is_not_ours_is_rebuilt(change: dict[int, int], cause: str)
     store = MemoryStateStore()
     server = a_server(table, store)
     server.serve(table.slice(0, 150), committed={0: 0})
+    server.mark({0: (150, 150)})
     (state,) = states_of(store, table)
     spoilt = bytearray(state)
     for place, value in change.items():
@@ -140,6 +141,8 @@ def test_a_state_that_is_not_ours_is_rebuilt(change: dict[int, int], cause: str)
     assert manifest is not None
     card = table["card_id"][0].as_py()
     store.write(0, Written(manifest.generation, {card: bytes(spoilt)}, before=150))
+    server = FeatureServer(store, "t", history=TableHistory(table), feature_set=CARD_SET)
+    server.ensure(0, 150)  # one that remembers no states of its own
     with pytest.raises(StateError, match=cause):
         server.serve(table.slice(150), committed={0: 150})
     server.ensure(0, 150)
