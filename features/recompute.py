@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from contracts.columns import EVENT_SCHEMA
 from contracts.kafka import OffsetRange, full_ranges, read_range
 from contracts.settings import KafkaSettings
+from contracts.transaction_rows import events_of
 from features.clocks import clocks_after, stamps_ms
 from features.definition import FEATURE_SET, FeatureSet
+from features.encoding import encoded
 from features.engine import FeatureMatrix, replay_cards
 from features.history import KafkaHistory
 from features.kafka_tile_source import labels_of
@@ -87,7 +89,7 @@ def recompute(
     matrix = replay_cards(own, feature_set)
     if len(own) and feature_set.shared:
         reader = TileReader(close_for_good(folder), feature_set=feature_set)
-        reader.fill(own, np.concatenate(clocks), matrix.values)
+        reader.fill(encoded(events_of(own)), np.concatenate(clocks), matrix.values)
     return Recomputed(own, matrix)
 
 

@@ -19,8 +19,10 @@ from numpy.typing import NDArray
 from contracts.errors import StateError
 from contracts.kafka import full_ranges
 from contracts.settings import Settings
+from contracts.transaction_rows import events_of
 from features import layout
 from features.definition import CARD_SET, FEATURE_SET
+from features.encoding import encoded
 from features.engine import FeatureMatrix
 from features.history import History, KafkaHistory
 from features.recompute import Topics, WholeTopics, refold
@@ -82,7 +84,7 @@ def check_tiles(store: TileStore, topics: Topics, sample: int) -> tuple[int, int
     for side in (store, again):
         values = np.zeros((len(newest), len(FEATURE_SET.names)))
         if len(newest):
-            TileReader(side).fill(newest, clocks, values)
+            TileReader(side).fill(encoded(events_of(newest)), clocks, values)
         read.append(np.nan_to_num(values, nan=-1.0))
     return len(newest), int((read[0] != read[1]).any(axis=1).sum())
 
