@@ -28,6 +28,7 @@ KERNEL_SOURCES = (
     "card_packing",
     "compiled",
     "encoding",
+    "entity_replay",
     "hashing",
     "kernel",
     "layout",
@@ -65,9 +66,10 @@ def kernel(function: Kernel) -> Kernel:
 def part(function: Kernel) -> Kernel:
     """A kernel that others call for every event: it is compiled into each of them.
 
-    As a call of its own it would count references to all arrays, which takes longer than its work.
+    Counting references to all arrays would take longer than its work, so none are counted: it may
+    make views of arrays, but no arrays.
     """
-    return _compiled(function, forceinline=True)
+    return _compiled(function, forceinline=True, _nrt=False)
 
 
 def _compiled(function: Kernel, **options: bool) -> Kernel:

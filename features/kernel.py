@@ -11,14 +11,34 @@ from numpy.typing import NDArray
 
 from features import layout
 from features.compiled import kernel, part, prefetched
-from features.statistic import INSTANTS, NEEDS_COMPARISONS, NEEDS_SPREAD, STATISTICS
-from features.windows import clamped, comparisons, counts, scan_windows, spread
+from features.statistic import (
+    INSTANTS,
+    NEEDS_APART,
+    NEEDS_COMPARISONS,
+    NEEDS_ORDER,
+    NEEDS_SPREAD,
+    STATISTICS,
+)
+from features.windows import (
+    RUNNING,
+    add_up,
+    clamped,
+    comparisons,
+    counts,
+    order_windows,
+    place_windows,
+    spread,
+    sum_windows,
+    tell_apart,
+)
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 LATE, DUPLICATE = 1, 2
 EARTH_KM = 6371.0
+PADDING = 158
+"""Columns more than a replay needs: rows a multiple of 4 KiB apart share few lines of the cache."""
 NAN = math.nan
 
 
@@ -144,10 +164,8 @@ def emit(slots: Ints, numbers: Floats, out: Floats) -> None:
 
 @part
 def make_room(memory: Ints, cursor: Ints) -> None:
-    """Move the remembered events to the start when their row is full."""
+    """Move the remembered events to the start: their rows are full."""
     start, end = cursor[layout.C_START], cursor[layout.C_END]
-    if end < layout.ROOM:
-        return
     for j in range(end - start):
         for row in range(layout.MEMORY_WIDTH):
             memory[row, j] = memory[row, start + j]
@@ -184,11 +202,7 @@ def link_last(memory: Ints, start: int, position: int) -> None:
 @part
 def remember(memory: Ints, cursor: Ints, position: int, time: int, event: Ints) -> None:
     """Insert the event at `position` (absolute), in order of effective time, then of offset."""
-    start = cursor[layout.C_START]
-    position -= start
-    make_room(memory, cursor)
     start, end = cursor[layout.C_START], cursor[layout.C_END]
-    position += start
     for j in range(end, position, -1):
         for row in range(layout.M_NEXT_MERCHANT):
             memory[row, j] = memory[row, j - 1]
@@ -213,6 +227,56 @@ def remember(memory: Ints, cursor: Ints, position: int, time: int, event: Ints) 
 
 
 @part
+def has_instants(slots: Ints) -> bool:
+    """Whether any feature is one of `Instant`; in whole sets the first one is."""
+    f = 0
+    while f < len(slots) and slots[f] >= INSTANTS:
+        f += 1
+    return f < len(slots)
+
+
+@part
+def instants(
+    memory: Ints, first: int, position: int, time: int, event: Ints, numbers: Floats
+) -> None:
+    """The numbers of the event, and of the event against the last ones."""
+    own_numbers(event, numbers)
+    firsts(memory, first, position, time, event, numbers)
+    movement(memory, first, position, time, event, numbers)
+
+
+@part
+def windowed(
+    memory: Ints,
+    running: Ints,
+    starts: Ints,
+    span: tuple[int, int],
+    time: int,
+    event: Ints,
+    windows: Ints,
+    numbers: Floats,
+    sums: Ints,
+) -> None:
+    """The numbers of all windows over the visible events, those at `span`'s positions."""
+    own, wanted = clamped(event[layout.E_AMOUNT]), 0
+    for k in range(len(windows)):
+        wanted |= windows[k, 1]
+    place_windows(memory, span[0], span[1], time, windows, starts)
+    sum_windows(running, starts, span[1], own, sums)
+    if wanted & NEEDS_ORDER:
+        order_windows(memory, starts, span[1], own, sums)
+    if wanted & NEEDS_APART:
+        tell_apart(memory, starts, span[1], event, sums)
+    for k in range(len(windows)):
+        at = INSTANTS + k * STATISTICS
+        counts(sums, k, event, numbers, at)
+        if windows[k, 1] & NEEDS_SPREAD:
+            spread(sums, k, numbers, at)
+        if windows[k, 1] & NEEDS_COMPARISONS:
+            comparisons(sums, k, event, numbers, at)
+
+
+@kernel
 def fold(
     memory: Ints,
     cursor: Ints,
@@ -223,10 +287,35 @@ def fold(
     sums: Ints,
     out: Floats,
 ) -> int:
+    """`fold_on` for a memory of which no running sums are kept: they are made anew."""
+    running = np.empty((RUNNING, layout.ROOM + 2), np.int64)
+    starts = np.full(len(windows), cursor[layout.C_END])
+    if len(out) > 0:
+        add_up(memory, running, cursor[layout.C_START], cursor[layout.C_END])
+    return fold_on(memory, running, starts, cursor, event, windows, slots, numbers, sums, out)
+
+
+@part
+def fold_on(
+    memory: Ints,
+    running: Ints,
+    starts: Ints,
+    cursor: Ints,
+    event: Ints,
+    windows: Ints,
+    slots: Ints,
+    numbers: Floats,
+    sums: Ints,
+    out: Floats,
+) -> int:
     """Features of `event` into `out` (skipped when its length is 0), then remember it.
 
-    Returns LATE and DUPLICATE as bits. A duplicate is described but not remembered.
+    `running` holds the sums of the memory, `starts` where windows began before. Returns LATE and
+    DUPLICATE as bits. A duplicate is described but not remembered.
     """
+    if cursor[layout.C_END] == layout.ROOM:
+        make_room(memory, cursor)
+        add_up(memory, running, 0, cursor[layout.C_END])
     start, end = cursor[layout.C_START], cursor[layout.C_END]
     clock = memory[layout.M_TIME, end - 1] if end > start else layout.MISSING
     time = max(event[layout.E_TIME], clock - layout.LATENESS)
@@ -238,22 +327,50 @@ def fold(
     if is_known(memory, layout.M_ID, first, end, event[layout.E_ID]):
         status |= DUPLICATE
     if len(out) > 0:
-        own_numbers(event, numbers)
-        firsts(memory, first, position, time, event, numbers)
-        movement(memory, first, position, time, event, numbers)
-        scan_windows(memory, first, position, time, event, windows, sums)
-        for k in range(len(windows)):
-            at = INSTANTS + k * STATISTICS
-            counts(sums, k, event, numbers, at)
-            if windows[k, 1] & NEEDS_SPREAD:
-                spread(sums, k, numbers, at)
-            if windows[k, 1] & NEEDS_COMPARISONS:
-                comparisons(sums, k, event, numbers, at)
+        if has_instants(slots):
+            instants(memory, first, position, time, event, numbers)
+        span = (first, position)
+        windowed(memory, running, starts, span, time, event, windows, numbers, sums)
         emit(slots, numbers, out)
     if status & DUPLICATE == 0:
         cursor[layout.C_START] = first
         remember(memory, cursor, position, time, event)
+        add_up(memory, running, position, cursor[layout.C_END])
     return status
+
+
+@part
+def fold_cards(
+    scratch: tuple[Ints, Ints, Ints, Ints, Floats, Ints],
+    events: Ints,
+    order: Ints,
+    bounds: Ints,
+    windows: Ints,
+    slots: Ints,
+    values: Floats,
+    statuses: Ints,
+) -> None:
+    """What `fold_groups` does, in memory that is there."""
+    memory, running, starts, cursor, numbers, sums = scratch
+    for g in range(len(bounds) - 1):
+        cursor[:] = 0
+        for i in range(bounds[g], bounds[g + 1]):
+            row = order[i]
+            if i + 1 < len(order):
+                prefetched(values, order[i + 1], 0, len(slots) - 1)
+                prefetched(events, order[i + 1], 0, layout.EVENT_WIDTH - 1)
+            statuses[row] = fold_on(
+                memory,
+                running,
+                starts,
+                cursor,
+                events[row],
+                windows,
+                slots,
+                numbers,
+                sums,
+                values[row],
+            )
 
 
 @kernel
@@ -267,17 +384,11 @@ def fold_groups(
     statuses: Ints,
 ) -> None:
     """Fold each card's events from an empty memory; group g is order[bounds[g]:bounds[g + 1]]."""
-    memory = np.zeros((layout.MEMORY_WIDTH, layout.ROOM + 1), np.int64)
+    memory = np.zeros((layout.MEMORY_WIDTH, layout.ROOM + PADDING), np.int64)
+    running = np.zeros((RUNNING, layout.ROOM + PADDING), np.int64)
+    starts = np.zeros(len(windows), np.int64)
     cursor = np.zeros(layout.CURSOR_WIDTH, np.int64)
     numbers = np.zeros(INSTANTS + len(windows) * STATISTICS, np.float64)
     sums = np.zeros((len(windows), layout.ACCUMULATORS), np.int64)
-    for g in range(len(bounds) - 1):
-        cursor[:] = 0
-        for i in range(bounds[g], bounds[g + 1]):
-            row = order[i]
-            if i + 1 < len(order):
-                prefetched(values, order[i + 1], 0, len(slots) - 1)
-                prefetched(events, order[i + 1], 0, layout.EVENT_WIDTH - 1)
-            statuses[row] = fold(
-                memory, cursor, events[row], windows, slots, numbers, sums, values[row]
-            )
+    scratch = (memory, running, starts, cursor, numbers, sums)
+    fold_cards(scratch, events, order, bounds, windows, slots, values, statuses)

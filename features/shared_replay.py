@@ -8,9 +8,9 @@ from features import layout
 from features.clocks import partition_clocks
 from features.compiled import kernel
 from features.definition import FeatureSet
+from features.entity_replay import replay_entities
 from features.label_effects import LabelLedger
 from features.shared_plan import SharedPlan
-from features.tile_kernel import replay_entities
 from features.tiles import Occurrences, Tiles, label_tiles
 
 Ints = NDArray[np.int64]

@@ -75,15 +75,21 @@ class Shared(IntEnum):
 LABELLED = (Shared.FRAUDS, Shared.FRAUD_RISK)
 """Those that read label tiles."""
 
-NEEDS_SPREAD, NEEDS_COMPARISONS = 1, 2
-"""What the kernel computes for a window only when some feature of that window asks for it."""
+NEEDS_SPREAD, NEEDS_COMPARISONS, NEEDS_ORDER, NEEDS_APART = 1, 2, 4, 8
+"""What the kernel computes only when some feature asks for it, the last two for all windows."""
 
 _NEEDS = {
     Windowed.STD: NEEDS_SPREAD,
     Windowed.RATIO_TO_MEAN: NEEDS_COMPARISONS,
     Windowed.Z_SCORE: NEEDS_COMPARISONS,
-    Windowed.RANK: NEEDS_COMPARISONS,
+    Windowed.RANK: NEEDS_COMPARISONS | NEEDS_ORDER,
     Windowed.NIGHT_SURPRISE: NEEDS_COMPARISONS,
+    Windowed.MAX: NEEDS_ORDER,
+    Windowed.RATIO_TO_MIN: NEEDS_ORDER,
+    Windowed.MERCHANTS: NEEDS_APART,
+    Windowed.DEVICES: NEEDS_APART,
+    Windowed.COUNTRIES: NEEDS_APART,
+    Windowed.COUNT_SAME_MERCHANT: NEEDS_APART,
 }
 
 

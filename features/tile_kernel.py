@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features import layout
-from features.compiled import kernel, part, prefetched
+from features.compiled import part
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -19,13 +19,9 @@ Cube = NDArray[np.int64]
 NAN = math.nan
 N_COUNT, N_SUM, N_CARDS = range(3)
 NUMBERS = 3
-F_CLOCK, F_AMOUNT, F_BIT = range(3)
-FACTS = 3
 NEAR = 6
-AHEAD = 4
-"""So many events before its turn a row of features is asked for: rows lie all over the memory."""
-ROOM, KEPT = 1024, 128
-"""Tiles of one section in memory, and those kept when it is full: more than any window reaches."""
+ROOM = 1024
+"""Tiles of one section for which there is room from the start."""
 
 
 def _estimates() -> Ints:
@@ -59,6 +55,16 @@ def tile_at(section: int, time: int) -> int:
     if section == layout.S_HOUR:
         return time // layout.HOUR
     return time // layout.DAY
+
+
+@part
+def tile_length(section: int) -> int:
+    """How long a tile of a section is; choosing is quicker than reading a table."""
+    if section == layout.S_MINUTE:
+        return layout.MINUTE
+    if section == layout.S_HOUR:
+        return layout.HOUR
+    return layout.DAY
 
 
 @part
@@ -165,75 +171,3 @@ def emit_missing(emits: Ints, values: Floats, row: int) -> None:
     """The features of an entity that the event does not name."""
     for f in range(len(emits)):
         values[row, emits[f, 3]] = NAN
-
-
-@part
-def add_event(tiles: Cube, ends: Ints, section: int, tile: int, amount: int, bit: int) -> None:
-    """Count an event in a section's last tile, or in a new one after it."""
-    end = ends[section]
-    if end == 0 or tiles[section, end - 1, layout.T_ID] != tile:
-        if end == ROOM:
-            tiles[section, :KEPT] = tiles[section, ROOM - KEPT : ROOM].copy()
-            end = KEPT
-        tiles[section, end] = 0
-        tiles[section, end, layout.T_ID] = tile
-        end += 1
-        ends[section] = end
-    tiles[section, end - 1, layout.T_COUNT] += 1
-    tiles[section, end - 1, layout.T_SUM] += amount
-    tiles[section, end - 1, layout.T_BITS + (bit >> 6)] |= np.int64(1) << np.int64(bit & 63)
-
-
-@part
-def most(bounds: Ints) -> int:
-    """The largest number of rows between two bounds."""
-    largest = 0
-    for e in range(len(bounds) - 1):
-        largest = max(largest, bounds[e + 1] - bounds[e])
-    return largest
-
-
-@kernel
-def replay_entities(
-    order: Ints,
-    bounds: Ints,
-    facts: Ints,
-    labels: Ints,
-    label_bounds: Ints,
-    windows: Ints,
-    emits: Ints,
-    values: Floats,
-) -> None:
-    """Features of all events: rows order[bounds[e]:bounds[e + 1]] of an entity e by clock.
-
-    A row of `facts` is an event's clock, amount and card bit. Rows before bounds[0] name no entity.
-    An event reads what came before it, then counts. `labels` are the entities' label tiles, those
-    of e in labels[label_bounds[e]:label_bounds[e + 1]].
-    """
-    room = max(ROOM, most(label_bounds))
-    tiles = np.zeros((layout.SECTIONS, room, layout.TILE_WIDTH), np.int64)
-    ends = np.zeros(layout.SECTIONS, np.int64)
-    read_up_to = np.zeros(len(windows), np.int64)
-    numbers = np.zeros((len(windows), NUMBERS), np.int64)
-    is_read = np.zeros(layout.SECTIONS, np.bool_)
-    for k in range(len(windows)):
-        is_read[windows[k, 0]] = True
-    for i in range(bounds[0]):
-        emit_missing(emits, values, order[i])
-    for e in range(len(bounds) - 1):
-        ends[:], read_up_to[:] = 0, -1
-        known = label_bounds[e + 1] - label_bounds[e]
-        tiles[layout.S_LABEL, :known] = labels[label_bounds[e] : label_bounds[e + 1]]
-        ends[layout.S_LABEL] = known
-        for i in range(bounds[e], bounds[e + 1]):
-            row = order[i]
-            if i + AHEAD < len(order):
-                prefetched(values, order[i + AHEAD], emits[0, 3], emits[len(emits) - 1, 3])
-                prefetched(facts, order[i + AHEAD], 0, FACTS - 1)
-            clock, amount, bit = facts[row, F_CLOCK], facts[row, F_AMOUNT], facts[row, F_BIT]
-            read_tiles(tiles, ends, clock, read_up_to, windows, numbers)
-            emit_shared(emits, numbers, amount, values, row)
-            for section in range(layout.S_LABEL):
-                if not is_read[section]:
-                    continue
-                add_event(tiles, ends, section, tile_at(section, clock), amount, bit)

@@ -13,6 +13,12 @@ Floats = NDArray[np.float64]
 Integer = int | np.int64
 
 NAN = math.nan
+R_TOTAL, R_SQUARES, R_MARKS = range(3)
+"""Rows of running sums: amounts, their squares, and four counts in one word."""
+RUNNING = 3
+AT_NIGHT, AT_ONLINE, AT_CASH, AT_SMALL = 0, 16, 32, 48
+MARK = (1 << 16) - 1
+"""A count of remembered events fits in so many bits: there is room for `layout.ROOM` of them."""
 
 
 @part
@@ -22,36 +28,91 @@ def clamped(amount: int) -> int:
 
 
 @part
-def scan_windows(
-    memory: Ints, first: int, position: int, time: int, event: Ints, windows: Ints, sums: Ints
-) -> None:
-    """Fill a row of `sums` per window (length, needs) from the events visible in [first, position).
+def add_up(memory: Ints, running: Ints, start: int, end: int) -> None:
+    """Continue the running sums over the remembered events [start, end).
 
-    One pass back in time; the running sums stay in registers and are copied at each window's edge.
-    A merchant counts as distinct at its last visible event: its next one is not visible.
+    Column j of `running` holds the sums before event j, so a difference of two is one of a window,
+    whatever the first one holds.
     """
-    own, merchant = clamped(event[layout.E_AMOUNT]), event[layout.E_MERCHANT]
-    device, country = event[layout.E_DEVICE], event[layout.E_COUNTRY]
-    total, shifted, squares, largest = 0, 0, 0, own
-    smallest, lower, small, same_merchant = layout.NEVER, 0, 0, 0
-    merchants, devices, countries, night, online, cash = 0, 0, 0, 0, 0, 0
-    start = position
+    for j in range(start, end):
+        amount, flags = memory[layout.M_AMOUNT, j], memory[layout.M_FLAGS, j]
+        night, online, cash = flags & 1, (flags >> 1) & 1, (flags >> 2) & 1
+        small = np.int64(amount < layout.SMALL_AMOUNT)
+        marks = (
+            (night << AT_NIGHT) | (online << AT_ONLINE) | (cash << AT_CASH) | (small << AT_SMALL)
+        )
+        running[R_TOTAL, j + 1] = running[R_TOTAL, j] + amount
+        running[R_SQUARES, j + 1] = running[R_SQUARES, j] + amount * amount
+        running[R_MARKS, j + 1] = running[R_MARKS, j] + marks
+
+
+@part
+def place_windows(
+    memory: Ints, first: int, position: int, time: int, windows: Ints, starts: Ints
+) -> None:
+    """Where in [first, position] each window begins; the closer `starts` is, the quicker."""
     for k in range(len(windows)):
-        end, edge = start, time - windows[k, 0]
+        edge, start = time - windows[k, 0], min(max(starts[k], first), position)
         while start > first and memory[layout.M_TIME, start - 1] > edge:
             start -= 1
-        for j in range(np.uint64(start), np.uint64(end)):  # unsigned, so that the loop vectorises
-            amount, flags = memory[layout.M_AMOUNT, j], memory[layout.M_FLAGS, j]
-            other, place = memory[layout.M_DEVICE, j], memory[layout.M_COUNTRY, j]
-            is_same = memory[layout.M_MERCHANT, j] == merchant
-            distance = amount - own
-            total += amount
-            shifted += distance
-            squares += distance * distance
+        while start < position and memory[layout.M_TIME, start] <= edge:
+            start += 1
+        starts[k] = start
+
+
+@part
+def sum_windows(running: Ints, starts: Ints, position: int, own: int, sums: Ints) -> None:
+    """What adds up, as the difference of two running sums; `own` is the event's limited amount.
+
+    All sums fit 64 bits, so the squares of distances are exact however they are made.
+    """
+    for k in range(len(starts)):
+        start = starts[k]
+        count = position - start
+        total = running[R_TOTAL, position] - running[R_TOTAL, start]
+        squares = running[R_SQUARES, position] - running[R_SQUARES, start]
+        marks = running[R_MARKS, position] - running[R_MARKS, start]
+        sums[k, layout.A_COUNT] = count
+        sums[k, layout.A_SUM] = total
+        sums[k, layout.A_SHIFTED] = total - count * own
+        sums[k, layout.A_SHIFTED_SQUARES] = squares - 2 * own * total + count * own * own
+        sums[k, layout.A_NIGHT] = (marks >> AT_NIGHT) & MARK
+        sums[k, layout.A_ONLINE] = (marks >> AT_ONLINE) & MARK
+        sums[k, layout.A_CASH] = (marks >> AT_CASH) & MARK
+        sums[k, layout.A_SMALL] = (marks >> AT_SMALL) & MARK
+
+
+@part
+def order_windows(memory: Ints, starts: Ints, position: int, own: int, sums: Ints) -> None:
+    """Largest, smallest and lower amounts, window by window back in time."""
+    largest, smallest, lower = own, layout.NEVER, 0
+    end = position
+    for k in range(len(starts)):
+        for j in range(np.uint64(starts[k]), np.uint64(end)):  # unsigned: the loop vectorises
+            amount = memory[layout.M_AMOUNT, j]
             largest = max(largest, amount)
             smallest = min(smallest, amount if amount > 0 else layout.NEVER)
-            lower += distance < 0
-            small += amount < layout.SMALL_AMOUNT
+            lower += amount < own
+        end = starts[k]
+        sums[k, layout.A_MAX] = largest
+        sums[k, layout.A_MIN] = smallest
+        sums[k, layout.A_LOWER] = lower
+
+
+@part
+def tell_apart(memory: Ints, starts: Ints, position: int, event: Ints, sums: Ints) -> None:
+    """Other merchants, devices and countries than the event's, and events at its own merchant.
+
+    One counts as distinct at its last visible event: its next one is not visible.
+    """
+    merchant, device = event[layout.E_MERCHANT], event[layout.E_DEVICE]
+    country = event[layout.E_COUNTRY]
+    merchants, devices, countries, same_merchant = 0, 0, 0, 0
+    end = position
+    for k in range(len(starts)):
+        for j in range(np.uint64(starts[k]), np.uint64(end)):  # unsigned: the loop vectorises
+            other, place = memory[layout.M_DEVICE, j], memory[layout.M_COUNTRY, j]
+            is_same = memory[layout.M_MERCHANT, j] == merchant
             same_merchant += is_same
             is_last = memory[layout.M_NEXT_MERCHANT, j] >= position
             merchants += is_last & (not is_same)
@@ -59,24 +120,11 @@ def scan_windows(
             devices += is_last & (other != device) & (other != 0)
             is_last = memory[layout.M_NEXT_COUNTRY, j] >= position
             countries += is_last & (place != country) & (place != 0)
-            night += flags & 1
-            online += (flags >> 1) & 1
-            cash += (flags >> 2) & 1
-        sums[k, layout.A_COUNT] = position - start
-        sums[k, layout.A_SUM] = total
-        sums[k, layout.A_SHIFTED] = shifted
-        sums[k, layout.A_SHIFTED_SQUARES] = squares
-        sums[k, layout.A_MAX] = largest
-        sums[k, layout.A_MIN] = smallest
-        sums[k, layout.A_LOWER] = lower
-        sums[k, layout.A_SMALL] = small
+        end = starts[k]
         sums[k, layout.A_SAME_MERCHANT] = same_merchant
         sums[k, layout.A_MERCHANTS] = merchants
         sums[k, layout.A_DEVICES] = devices
         sums[k, layout.A_COUNTRIES] = countries
-        sums[k, layout.A_NIGHT] = night
-        sums[k, layout.A_ONLINE] = online
-        sums[k, layout.A_CASH] = cash
 
 
 @part
