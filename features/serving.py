@@ -11,7 +11,6 @@ Order per batch, and what a crash between two steps does:
    allows.
 """
 
-import itertools
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -24,7 +23,7 @@ from contracts.kafka import OffsetRange
 from contracts.settings import Settings
 from contracts.spans import Span, spans_of
 from contracts.transaction_rows import CARD_ID, EventRows, events_of
-from features.bit_columns import SLACK
+from features.batch_fold import folded_batch, offsets_of_cards, unusable
 from features.card_groups import grouped_by_card
 from features.clocks import clocks_after, stamps_ms
 from features.definition import FEATURE_SET, FeatureSet
@@ -33,7 +32,7 @@ from features.engine import FeatureMatrix, matrix
 from features.history import History, KafkaHistory
 from features.partition_clock import PartitionClocks, known_clock
 from features.redis_tile_store import RedisTileStore
-from features.state import AHEAD, FOREIGN, OK, serve_cards
+from features.state import OK
 from features.store import UNKNOWN, Manifest, RedisStateStore, StateStore, Stored, Written
 from features.tile_reader import TileReader
 
@@ -135,12 +134,12 @@ class FeatureServer:
         held = {s.partition: self._held.pop(s.partition, {}) for s in homes}
         before = self._read_lacking(homes, cards, held)
         states = [held[s.partition][card] for s in homes for card in cards[s.rows]]
-        offsets = _offsets_of_cards(rows.offsets, spans, homes, committed)
-        folded = self._fold(made.events[order], bounds, states, offsets)
+        offsets = offsets_of_cards(rows.offsets, spans, homes, committed)
+        folded = folded_batch(self._set, made.events[order], bounds, states, offsets)
         if folded.outcome != OK:
             partition = next(s.partition for s in homes if s.start <= folded.card < s.stop)
             self._spoilt.add(partition)
-            raise _unusable(folded.outcome, partition, cards[folded.card])
+            raise unusable(folded.outcome, partition, cards[folded.card])
         made_states = folded.states()
         after = {s.partition: int(rows.offsets[s.stop - 1]) + 1 for s in spans}
         written = {
@@ -309,85 +308,6 @@ class FeatureServer:
                 remedy="Call `ensure` with the batch's first offset",
             )
         return self._generations[partition]
-
-    def _fold(
-        self,
-        events: NDArray[np.int64],
-        bounds: NDArray[np.int64],
-        states: list[bytes | None],
-        offsets: NDArray[np.int64],
-    ) -> "_Folded":
-        sizes = [0, *(0 if state is None else len(state) for state in states)]
-        parts = (*(state or b"" for state in states), bytes(SLACK))
-        blob = np.frombuffer(b"".join(parts), dtype=np.uint8)
-        values = np.empty((len(events), len(self._set.of_cards)), dtype=np.float64)
-        statuses = np.zeros(len(events), dtype=np.int64)
-        outcome, card, written, ends = serve_cards(
-            blob, np.cumsum(sizes), events, bounds, offsets,
-            self._set.windows, self._set.slots, values, statuses,
-        )  # fmt: skip
-        return _Folded(outcome, card, written, ends, values, statuses)
-
-
-class _Folded:
-    """What the kernel gave back, rows grouped by card."""
-
-    def __init__(
-        self,
-        outcome: int,
-        card: int,
-        written: NDArray[np.uint8],
-        ends: NDArray[np.int64],
-        values: NDArray[np.float64],
-        statuses: NDArray[np.int64],
-    ) -> None:
-        self.outcome, self.card = outcome, card
-        self._written, self._ends = written, ends
-        self._values, self._statuses = values, statuses
-
-    def states(self) -> list[bytes]:
-        """The next state of each card."""
-        data = self._written[: self._ends[-1]].tobytes()
-        ends = self._ends.tolist()
-        return [data[start:end] for start, end in itertools.pairwise(ends)]
-
-    def write_into(
-        self, values: NDArray[np.float64], order: NDArray[np.int64]
-    ) -> NDArray[np.int64]:
-        """Put the features of cards into their columns, row i for input row i; the statuses."""
-        statuses = np.empty_like(self._statuses)
-        statuses[order] = self._statuses
-        values[order, : self._values.shape[1]] = self._values
-        return statuses
-
-
-def _offsets_of_cards(
-    offsets: NDArray[np.int64],
-    spans: Sequence[Span],
-    homes: Sequence[Span],
-    committed: Mapping[int, int],
-) -> NDArray[np.int64]:
-    """For each card its partition's committed offset, and the batch's first and last one there.
-
-    `spans` are of the batch's rows, `homes` of its cards.
-    """
-    found = np.empty((homes[-1].stop, 3), dtype=np.int64)
-    ends = {s.partition: (offsets[s.start], offsets[s.stop - 1]) for s in spans}
-    for span in homes:
-        found[span.rows] = (committed[span.partition], *ends[span.partition])
-    return found
-
-
-def _unusable(outcome: int, partition: int, card: str) -> StateError:
-    cause = {
-        AHEAD: "is ahead of the batch's offsets",
-        FOREIGN: "has another layout than this code's",
-    }.get(outcome, "is damaged")
-    return StateError(
-        f"feature state of a card in partition {partition} {cause}",
-        value=card,
-        remedy="Ensure the partition again: it is rebuilt from Kafka",
-    )
 
 
 def make_store(settings: Settings, pipeline: str = "") -> RedisStateStore:
