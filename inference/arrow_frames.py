@@ -26,7 +26,7 @@ SOURCE_COLUMNS = ("key", "value", "partition", "offset", "timestamp", "headers")
 
 
 def source_batch(rows: pa.RecordBatch) -> SourceBatch:
-    """Rows of Spark's Kafka source with `SOURCE_COLUMNS`, all of one partition."""
+    """Rows of Spark's Kafka source with `SOURCE_COLUMNS`, each partition's together, in order."""
     timestamps = rows.column("timestamp").cast(pa.timestamp("us", "UTC")).cast(pa.int64())
     return SourceBatch(
         partitions=rows.column("partition").to_numpy(),

@@ -1,10 +1,10 @@
 """The streaming job: Kafka to Kafka through the scorer, by Spark's native source and sink.
 
-Per micro-batch: 1. Spark writes the batch's offsets to its checkpoint; 2. each task reads one
-partition's range, scores it and updates feature state; 3. the sink writes the answers; 4. Spark
-writes the commit. A crash before 4 replays the same batch with the same offsets, the same pinned
-model and features that state can give again: the answers are the same bytes, and readers keep the
-first.
+Per micro-batch: 1. Spark writes the batch's offsets to its checkpoint; 2. each task reads the
+ranges of its partitions, scores them and updates feature state; 3. the sink writes the answers;
+4. Spark writes the commit. A crash before 4 replays the same batch with the same offsets, the same
+pinned model and features that state can give again: the answers are the same bytes, and readers
+keep the first.
 """
 
 import itertools
@@ -125,10 +125,14 @@ def warm_workers(spark: "SparkSession", settings: Settings) -> None:
 def start_query(
     spark: "SparkSession", settings: Settings, options: StreamOptions, starting: str
 ) -> "StreamingQuery":
-    """Start the query; `starting` is ignored by Spark once the checkpoint has offsets."""
-    answers = read_source(spark, settings, starting).mapInArrow(
-        _answering(settings), schema=ANSWER_DDL
-    )
+    """Start the query; `starting` is ignored by Spark once the checkpoint has offsets.
+
+    A task takes its share of the partitions, one after the other: what a task costs before its
+    first record is paid once per core, not once per partition.
+    """
+    source = read_source(spark, settings, starting)
+    shared = source.coalesce(spark.sparkContext.defaultParallelism)
+    answers = shared.mapInArrow(_answering(settings), schema=ANSWER_DDL)
     return write_answers(answers, settings, options)
 
 

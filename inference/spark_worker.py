@@ -45,9 +45,10 @@ class Worker:
         self._meter = meter
 
     def answer(self, task: Task, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Answer a task's rows: one partition's contiguous range, in order.
+        """Answer a task's rows: contiguous ranges of partitions, one after the other, in order.
 
-        The whole task may be replayed, so its first offset is the committed one for all its parts.
+        The whole task may be replayed, so a partition's first offset is the committed one for all
+        of its rows.
         """
         committed: dict[int, int] = {}
         model: Model | None = None
@@ -56,8 +57,9 @@ class Worker:
                 continue
             batch = source_batch(rows)
             if not committed:
-                committed = {s.partition: batch.first_offset(s) for s in batch.spans()}
                 model = self.pinned_model(task)
+            for span in batch.spans():
+                committed.setdefault(span.partition, batch.first_offset(span))
             answers = self._scorer.score(
                 batch,
                 committed=committed,

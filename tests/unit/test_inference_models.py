@@ -208,6 +208,7 @@ class RecordingScorer:
 
     def __init__(self) -> None:
         self.calls: list[tuple[str | None, int]] = []
+        self.committed: list[dict[int, int]] = []
 
     def score(
         self,
@@ -218,6 +219,7 @@ class RecordingScorer:
         **_: object,
     ) -> Answers:
         """No answers."""
+        self.committed.append(dict(committed))
         self.calls.append((model.version if model else None, next(iter(committed.values()))))
         return Answers()
 
@@ -233,14 +235,14 @@ class BrokenPins:
         raise StoreError("Redis failed")
 
 
-def spark_rows(first: int, count: int) -> pa.RecordBatch:
+def spark_rows(first: int, count: int, partition: int = 0) -> pa.RecordBatch:
     """What Spark's Kafka source hands over."""
     batch = source([transaction(i) for i in range(count)], first=first)
     return pa.RecordBatch.from_pydict(
         {
             "key": batch.keys,
             "value": batch.values,
-            "partition": pa.array([0] * count, pa.int32()),
+            "partition": pa.array([partition] * count, pa.int32()),
             "offset": batch.offsets,
             "timestamp": pa.array(batch.timestamps_us, pa.timestamp("us", "UTC")),
             "headers": pa.array(
@@ -270,6 +272,14 @@ def test_a_swap_in_mid_batch_waits_for_the_next_batch() -> None:
     run_task(worker, 1, spark_rows(0, 2))
     run_task(worker, 2, spark_rows(4, 2))
     assert scorer.calls == [("1", 0), ("1", 0), ("1", 0), ("2", 4)]
+
+
+def test_a_task_of_two_partitions_knows_where_each_may_be_replayed_from() -> None:
+    """A partition's first offset in the task stays its committed one, whatever comes between."""
+    pool, scorer = pool_of(registry_of("1", champion="1")), RecordingScorer()
+    parts = (spark_rows(4, 2, 0), spark_rows(6, 1, 0), spark_rows(9, 2, 2))
+    run_task(Worker(scorer, pool, MemoryPins(), METER), 1, *parts)  # type: ignore[arg-type]
+    assert scorer.committed == [{0: 4}, {0: 4}, {0: 4, 2: 9}]
 
 
 def test_a_worker_that_has_not_seen_the_pinned_version_loads_it() -> None:
