@@ -79,7 +79,7 @@ def _java(layout: Layout) -> tuple[str, ...]:
         java_command(),
         HEAP,
         *("-Xms64m", "-XX:+UseSerialGC", "-XX:MaxMetaspaceSize=128m"),
-        # Both compilers: the first minute costs more than with the quick one alone, and every request
+        # Both compilers: the first minute costs more than with the quick one alone, every request
         # after it a third less.
         *("-XX:+ExitOnOutOfMemoryError", "-Djava.awt.headless=true"),
         f"-Dlog4j2.configurationFile={_logging_path(layout)}",
