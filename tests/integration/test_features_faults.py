@@ -29,28 +29,32 @@ print(parity.against_oracle(table, labels, np.random.default_rng(0))[0])
 """
 FAULTS = {
     "none": ("layout.py", "SMALL_AMOUNT = 500", "SMALL_AMOUNT = 500"),
-    "a window edge off by one": ("windows.py", "start - 1] > edge", "start - 1] >= edge"),
+    "a window edge off by one": (
+        "windows.py",
+        "memory[layout.M_TIME, start] <= edge",
+        "memory[layout.M_TIME, start] < edge",
+    ),
     "a float sum": (
         "windows.py",
         "sums[k, layout.A_SUM] = total",
-        "sums[k, layout.A_SUM] = int(sum(memory[layout.M_AMOUNT, start:position] / 100.0) * 100)",
+        "sums[k, layout.A_SUM] = int(total / 100.0 * 0.1 * 1000)",
     ),
     "a label seen early": ("layout.py", "LABEL_DELAY = HOUR", "LABEL_DELAY = -DAY"),
-    "a merchant tile read while open": ("layout.py", "TILE_DELAY = MINUTE", "TILE_DELAY = -HOUR"),
+    "a merchant tile read while open": ("layout.py", "TILE_DELAY = MINUTE", "TILE_DELAY = 0"),
     "a window of one tile too many": (
-        "tile_kernel.py",
-        "last - windows[k, 1], numbers",
-        "last - windows[k, 1] - 1, numbers",
+        "entity_replay.py",
+        "(last - windows[k, 1]) * length",
+        "(last - windows[k, 1] - 1) * length",
     ),
     "a rounded mean": ("windows.py", "= total / number", "= total // number"),
-    "an event dated 2099": ("encoding.py", "np.minimum(own_ms,", "np.maximum(own_ms, 0 *"),
+    "an event dated 2099": ("encoding.py", "time = min(own_ms,", "time = max(own_ms, 0 *"),
     "a duplicate that is remembered": ("kernel.py", "status & DUPLICATE == 0", "status >= 0"),
     "an event that sees later ones": (
         "kernel.py",
         "position > first and memory[layout.M_TIME, position - 1] > time",
         "False and position > first",
     ),
-    "night in universal time": ("encoding.py", '_minutes"]) * layout.MINUTE', '_minutes"]) * 0'),
+    "night in universal time": ("encoding.py", "minutes * layout.MINUTE", "minutes * 0"),
 }
 
 
