@@ -141,10 +141,13 @@ def model_condition(
         return Condition(about, text, champion.remedy or "See `fraud logs mlflow`")
     if champion is None:
         return _without_champion(about, held, decides)
-    if held != champion and "trouble" in body:
+    if held == champion or note is None:
+        return None
+    if "trouble" in body:
         text = f"champion {champion} cannot be used: {body['trouble']}; {decides}"
         return Condition(about, text, body["remedy"] or "Promote another: `fraud models promote`")
-    return None
+    text = f"champion {champion} is not loaded yet: {decides}"
+    return Condition(about, text, f"It takes seconds; if this stays, see {_log(about)}")
 
 
 def _without_champion(about: str, held: str | None, decides: str) -> Condition:

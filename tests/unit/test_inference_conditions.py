@@ -353,6 +353,15 @@ def test_a_running_pipeline_says_what_holds_it_up() -> None:
     ]
 
 
+def test_a_champion_that_is_still_loading_is_not_said_to_decide() -> None:
+    """Between the alias's move and the first decision of what it names, it is said who decides."""
+    for held, who in ((None, "the rules decide"), ("1", "version 1 goes on deciding")):
+        note = Note(MODEL, "a", NOW, {"held": held})
+        assert said_of(life(DECIDING), note, champion="2") == [
+            f"champion 2 is not loaded yet: {who}"
+        ]
+
+
 def test_a_worker_whose_model_is_damaged_is_not_hidden_by_one_that_is_well() -> None:
     """Each process that holds models says its own; what several say is said once."""
     trouble = {"held": "1", "trouble": "golden rows differ", "remedy": ""}
