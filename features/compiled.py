@@ -20,6 +20,7 @@ Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
 
 KERNEL_SOURCES = (
+    "../contracts/messages",
     "../contracts/transaction_kernel",
     "../contracts/transaction_rows",
     "bit_columns",

@@ -116,7 +116,7 @@ def forget(events: Ints, windows: Ints, places: Ints, seen: Ints) -> None:
             for j in range(places[k, W_START], places[k, W_END]):
                 seen[k, events[P_BIT, j]] = 0
         places[k, W_START] = places[k, W_END] = places[k, W_BITS] = 0
-        places[k, W_TILE] = -1
+        places[k, W_TILE] = layout.MISSING
 
 
 @part

@@ -13,6 +13,7 @@ from features import layout
 from features.compiled import kernel, part
 from features.tile_kernel import NUMBERS, ROOM, emit_missing, emit_shared, end_tile, read_tiles
 from features.tile_packing import get_tiles
+from features.windows import clamped
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -79,17 +80,11 @@ def fill_known(
         for k in range(len(windows)):
             is_known &= read_up_to[slot, k] == end_tile(windows[k, 0], clocks[row])
         if is_known:
-            emit_shared(emits, numbers[slot], limited(amounts[row]), values, row)
+            emit_shared(emits, numbers[slot], clamped(amounts[row]), values, row)
         else:
             lacking[count] = row
             count += 1
     return lacking[:count]
-
-
-@part
-def limited(amount: int) -> int:
-    """The amount as statistics see it."""
-    return min(max(amount, -layout.AMOUNT_CLAMP), layout.AMOUNT_CLAMP)
 
 
 @kernel
@@ -119,10 +114,10 @@ def fill_from_tiles(
         slot = slot_of(names, entities[order[bounds[e]]])
         fresh += names[slot] == 0
         names[slot] = entities[order[bounds[e]]]
-        read_up_to[slot] = -1
+        read_up_to[slot] = layout.MISSING
         tiles = get_tiles(blobs, blob_bounds[e], blob_bounds[e + 1], tiles, ends)
         for i in range(bounds[e], bounds[e + 1]):
             row = order[i]
             read_tiles(tiles, ends, clocks[row], read_up_to[slot], windows, numbers[slot])
-            emit_shared(emits, numbers[slot], limited(amounts[row]), values, row)
+            emit_shared(emits, numbers[slot], clamped(amounts[row]), values, row)
     return fresh

@@ -1,4 +1,4 @@
-"""An entity's closed tiles as bytes, and serving a batch from them.
+"""An entity's closed tiles as bytes.
 
 Bytes: for each section the number of tiles, then per tile the step from the id before, events, the
 sum of amounts, and its card bits: one byte per bit while they are few, else all of them.

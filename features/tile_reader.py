@@ -15,7 +15,7 @@ from features.feature import Entity
 from features.store import UNKNOWN
 from features.tile_fold import EVENTS, LABELS, needed_ms
 from features.tile_kernel import clock_of
-from features.tile_numbers import FULL, Numbers, fill_from_tiles, fill_known
+from features.tile_numbers import FULL, SLOTS, Numbers, fill_from_tiles, fill_known
 from features.tile_store import Blobs, TileManifest, TileStore
 
 Ints = NDArray[np.int64]
@@ -29,6 +29,8 @@ HASH_OF: Mapping[Entity, int] = {
     "device": H_DEVICE,
     "ip_prefix": H_NETWORK,
 }
+ROWS = SLOTS // 4
+"""So many rows at a time: each may bring another entity, and all must fit the table."""
 REMEDY = "See `fraud logs tiles`; the fallback rules decide meanwhile"
 
 
@@ -70,6 +72,12 @@ class TileReader:
             TilesError: the tiles are not complete in time, or are no longer kept.
             StoreError: the store does not answer.
         """
+        for start in range(0, len(clocks), ROWS):
+            rows = slice(start, start + ROWS)
+            part = Encoded(events.events[rows], events.hashes[rows])
+            self._fill_rows(part, clocks[rows], values[rows])
+
+    def _fill_rows(self, events: Encoded, clocks: Ints, values: Floats) -> None:
         newest, oldest = int(clocks.max()), int(clocks.min())
         deadline = self._clock() + self._wait_seconds
         if not self._is_covered(newest, oldest):

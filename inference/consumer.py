@@ -2,10 +2,10 @@
 
 Per round: 1. poll what is there; 2. score the records of all partitions, which reads and writes
 feature state; 3. send the answers. Every `COMMIT_SECONDS`, as soon as no answer is under way:
-4. mark how far the state is, commit; no round waits for it. State can be replayed from the last
-commit on, so a crash anywhere decides the records after it again, from the same features. With a
-transactional outbox every round ends with 4 as one step, and readers of committed records see no
-repeat.
+4. mark how far the state is, commit; a round waits for it only when that never comes about. State
+can be replayed from the last commit on, so a crash anywhere decides the records after it again,
+from the same features. With a transactional outbox every round ends with 4 as one step, and readers
+of committed records see no repeat.
 """
 
 import logging
@@ -236,7 +236,8 @@ class DirectConsumer:
             held = self._positions.committed
             if error is None:
                 done = {p.partition: p.offset for p in places if p.error is None}
-                self._settled({p: offset for p, offset in done.items() if p in held})
+                # A commit that was waited for, or another member's, may have overtaken this one.
+                self._settled({p: o for p, o in done.items() if p in held and o >= held[p]})
             else:
                 self._put_off(KafkaException(error))
 
@@ -252,7 +253,9 @@ class DirectConsumer:
         """Wait until all answers have arrived, and until Kafka has the offsets after them."""
         pending = self._positions.pending()
         self._committed_at = self._clock()
+        self._is_committing = False
         if not pending:
+            self._refused_at = None
             return
         if not self._outbox.is_atomic:  # whose rounds have settled: only beginnings are left
             self._settle()

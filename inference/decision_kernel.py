@@ -306,3 +306,35 @@ def write_decisions(
         at, ready_feature = put_features(out, at, features, i, features_ready, ready_feature)
         at = put_text(out, at, pieces, bounds[P_END], bounds[P_END + 1])
         ends[i + 1] = at
+
+
+@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def pick(contributions: Floats, groups: NDArray[np.int32], found: NDArray[np.int32]) -> None:
+    """Fill each row with the columns of its largest positive values, one per group."""
+    for row in range(len(contributions)):
+        for rank in range(found.shape[1]):
+            best, most = NONE, 0.0
+            for column in range(contributions.shape[1]):
+                if contributions[row, column] <= most:
+                    continue
+                is_taken = False
+                for earlier in range(rank):
+                    is_taken |= groups[found[row, earlier]] == groups[column]
+                if not is_taken:
+                    best, most = column, contributions[row, column]
+            if best == NONE:
+                break
+            found[row, rank] = best
+
+
+@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def picked_numbers(columns: NDArray[np.int32], contributions: Floats, values: Floats) -> Floats:
+    """Contribution and value of each picked feature; NaN where none is picked."""
+    numbers = np.full((len(columns), 2 * REASONS), np.nan)
+    for row in range(len(columns)):
+        for rank in range(REASONS):
+            column = columns[row, rank]
+            if column != NONE:
+                numbers[row, 2 * rank] = contributions[row, column]
+                numbers[row, 2 * rank + 1] = values[row, column]
+    return numbers

@@ -26,6 +26,7 @@ from inference.outbox import Outbox, Sender, TransactionalOutbox, TransactionalS
 from inference.pipelines import direct_pipeline, make_tallies
 from inference.start_offsets import build_state, resolve_start
 from inference.tallies import Meter
+from inference.warm import load_kernels
 
 logger = logging.getLogger(__name__)
 
@@ -72,6 +73,7 @@ def run_direct(
         meter=meter,
         reports=reports,
     )
+    load_kernels()
     keep_out_of_the_way()
     logger.info("group %s decides %s", options.group, settings.kafka.topic)
     try:

@@ -7,11 +7,10 @@ from typing import Any, Literal
 
 import numpy as np
 import orjson
-from numba import njit
 from numpy.typing import NDArray
 
 from features.definition import FeatureSet
-from inference.decision_kernel import NONE, REASONS
+from inference.decision_kernel import NONE, REASONS, pick, picked_numbers
 from inference.reason_codes import reason_codes
 
 Method = Literal["path", "tree_shap"]
@@ -169,36 +168,5 @@ def strongest(contributions: Floats, groups: NDArray[np.int32]) -> NDArray[np.in
     Largest first; of equal ones the first column.
     """
     found = np.full((len(contributions), REASONS), NONE, dtype=np.int32)
-    _pick(np.ascontiguousarray(contributions, dtype=np.float64), groups, found)
+    pick(np.ascontiguousarray(contributions, dtype=np.float64), groups, found)
     return found
-
-
-@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _pick(contributions: Floats, groups: NDArray[np.int32], found: NDArray[np.int32]) -> None:
-    for row in range(len(contributions)):
-        for rank in range(found.shape[1]):
-            best, most = NONE, 0.0
-            for column in range(contributions.shape[1]):
-                if contributions[row, column] <= most:
-                    continue
-                is_taken = False
-                for earlier in range(rank):
-                    is_taken |= groups[found[row, earlier]] == groups[column]
-                if not is_taken:
-                    best, most = column, contributions[row, column]
-            if best == NONE:
-                break
-            found[row, rank] = best
-
-
-@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def picked_numbers(columns: NDArray[np.int32], contributions: Floats, values: Floats) -> Floats:
-    """Contribution and value of each picked feature; NaN where none is picked."""
-    numbers = np.full((len(columns), 2 * REASONS), np.nan)
-    for row in range(len(columns)):
-        for rank in range(REASONS):
-            column = columns[row, rank]
-            if column != NONE:
-                numbers[row, 2 * rank] = contributions[row, column]
-                numbers[row, 2 * rank + 1] = values[row, column]
-    return numbers

@@ -17,10 +17,12 @@ from contracts.errors import TilesError
 from contracts.transaction_rows import events_of
 from features.clocks import partition_clocks
 from features.definition import FEATURE_SET
-from features.encoding import encoded
+from features.encoding import H_MERCHANT, HASHES, Encoded, encoded
 from features.engine import replay
+from features.layout import EVENT_WIDTH
 from features.tile_fold import EVENTS, LABELS, Place, TileFolder
 from features.tile_history import folded
+from features.tile_numbers import SLOTS
 from features.tile_reader import TileReader
 from features.tile_store import MemoryTileStore, TileManifest
 
@@ -163,6 +165,36 @@ def test_a_reader_waits_for_the_tiles_and_says_when_they_do_not_come() -> None:
     assert len(slept) == 3
     with pytest.raises(TilesError, match="not complete"):
         reader.fill(encoded(events_of(events)), np.array([clock + MINUTE]), values)
+
+
+def test_more_entities_than_the_table_holds_are_served_in_parts() -> None:
+    """An audit hands over as many rows as it likes; each has its numbers, and nothing hangs."""
+    size = SLOTS + 1
+    events = np.zeros((size, EVENT_WIDTH), dtype=np.int64)
+    hashes = np.zeros((size, HASHES), dtype=np.int64)
+    hashes[:, H_MERCHANT] = np.arange(1, size + 1)
+    store = MemoryTileStore()
+    clock = 50 * 365 * DAY
+    store.begin(TileManifest("g", clock, clock))
+    values = np.full((size, len(FEATURE_SET.names)), -1.0)
+    clocks = np.full(size, clock)
+    TileReader(store, wait_seconds=0).fill(Encoded(events, hashes), clocks, values)
+    column = FEATURE_SET.names.index("merchant_count_1h")
+    assert (values[:, column] == 0.0).all()
+
+
+def test_a_clock_at_the_epoch_reads_nothing_rather_than_anything() -> None:
+    """The tile before the first one is a number like any other: it does not mean 'read before'."""
+    row = table(event(0, 10))
+    early = row.set_column(
+        row.schema.get_field_index("timestamp_us"), "timestamp_us", pa.array([0])
+    )
+    store = MemoryTileStore()
+    store.begin(TileManifest("g", 0, 0))
+    values = np.full((1, len(FEATURE_SET.names)), -1.0)
+    made, clocks = encoded(events_of(early)), np.zeros(1, dtype=np.int64)
+    TileReader(store, wait_seconds=0).fill(made, clocks, values)
+    assert values[0, FEATURE_SET.names.index("merchant_count_1h")] == 0.0
 
 
 def test_tiles_that_were_dropped_are_refused_and_made_anew() -> None:

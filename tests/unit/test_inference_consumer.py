@@ -157,6 +157,18 @@ def test_a_refused_commit_is_tried_again_with_the_next() -> None:
     assert commits == ["commit 0:9", "commit 0:10", "commit 0:11", "commit 0:12"]
 
 
+def test_a_late_report_of_a_commit_takes_nothing_back() -> None:
+    """What a later commit has brought through stays, whatever is heard of an earlier one."""
+    rig = Rig()
+    rig.feed(7, 8, 9)
+    rig.consumer.step()
+    rig.consumer._revoked(rig.client, [])
+    rig.client.reports.add(None, [TopicPartition("transactions", 0, 8)])
+    rig.feed(10)
+    rig.consumer.step()
+    assert rig.scorer.committed == [7, 10]
+
+
 def test_commits_that_are_refused_for_good_end_the_consumer() -> None:
     """A minute of refusals is an error that says what Kafka said."""
     rig = Rig()
