@@ -26,6 +26,7 @@ from contracts.kafka import full_ranges, make_reader, read_range
 from contracts.settings import Settings, load_settings
 from inference.decisions import FirstDecisions, read_decisions
 from inference.direct import DirectOptions, run_direct
+from inference.notes import Life
 
 pytestmark = [pytest.mark.integration, pytest.mark.chaos, pytest.mark.timeout(1800)]
 
@@ -181,7 +182,7 @@ def _direct(settings: Settings, count: int) -> None:
     stop = threading.Event()
     before = answer_count(settings)
     options = DirectOptions("test-direct", EARLIEST)
-    runner = threading.Thread(target=run_direct, args=(settings, options, stop))
+    runner = threading.Thread(target=run_direct, args=(settings, options, stop, Life()))
     runner.start()
     try:
         await_true(lambda: answer_count(settings) >= before + count, "direct decisions")
