@@ -43,14 +43,17 @@ from stack.kafka_server import kafka as kafka_service
 from stack.layout import BASE_PORTS, HOST, Layout
 from stack.servers import redis as redis_service
 from stack.service import Context
+from stack.supervision import YIELDING
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.prefix) / "bin"
 CARDS, MERCHANTS = 20_000, 3_000
 EPOCH_US = 1_750_000_000_000_000
 STEP_US = 200_000
-CHUNK, PACE_SECONDS = 1_000, 0.001
-"""Transactions of a backlog sent at a time; how long a steady load waits for the next one."""
+CHUNK, PACE_SECONDS, LINGER_MS = 1_000, 0.001, 1
+"""Transactions of a backlog sent at a time; how long a steady load waits for the next one, and each
+of its records for others of its partition. The wait counts as latency.
+"""
 PREPARED = 400_000
 """So many transactions of a steady load are made before it begins."""
 TREES, DEPTH, TRAINING_ROWS = 200, 6, 20_000
@@ -165,6 +168,7 @@ def _write_settings(home: Path, layout: Layout) -> None:
 
 def _mlflow(home: Path, layout: Layout) -> tuple[str, ...]:
     return (
+        *YIELDING,
         *(str(BIN / "mlflow"), "server", "--host", HOST, "--port", str(layout.port("mlflow"))),
         *("--workers", "1", "--backend-store-uri", f"sqlite:///{home}/mlflow.db"),
         *("--artifacts-destination", str(home / "artifacts")),
@@ -275,7 +279,7 @@ def publish(
 
     It ends after `count`, or as soon as `enough` is set.
     """
-    publisher = open_publisher(rig.settings.kafka, linger_ms=0 if rate else 20)
+    publisher = open_publisher(rig.settings.kafka, linger_ms=LINGER_MS if rate else 20)
     began_us, step_us = stepped_us(first), 1e6 / rate if rate else STEP_US
     dice = random.Random(first)
 
@@ -291,7 +295,8 @@ def publish(
         due = sent + CHUNK if rate is None else int((time.monotonic() - started) * rate) + 1
         numbers = range(sent, min(due, count))
         if not numbers:
-            publisher.serve(PACE_SECONDS)
+            time.sleep(PACE_SECONDS)
+            publisher.serve()
             continue
         records = ready[numbers.start : numbers.stop]
         records += made(range(numbers.start + len(records), numbers.stop))

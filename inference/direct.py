@@ -144,5 +144,5 @@ def open_client(kafka: KafkaSettings, group: str, reports: CommitReports) -> Cli
 
 def open_sender(kafka: KafkaSettings) -> Sender:
     """An idempotent producer that reports failures only; a round's answers travel together."""
-    options = {"linger.ms": 1, "delivery.report.only.error": True}
+    options = {"linger.ms": 0.2, "delivery.report.only.error": True}
     return cast(Sender, make_producer(kafka, **options))

@@ -26,6 +26,8 @@ LATENCY_SUM = "latency_sum_ms"
 OLDEST_MS = 3_600_000
 SKEW_MS = 10_000
 """Clocks that a time server keeps differ by far less."""
+AGES_AT_ONCE = 1_000
+"""Sorted into buckets together: a call for a few costs as much as for all of them."""
 LAST = "last:"
 
 
@@ -94,6 +96,7 @@ class Meter:
         self._wall_ms = wall_ms
         self._lock = threading.Lock()
         self._pending: Counter[str] = Counter()
+        self._ages: list[float] = []
         self._stop = threading.Event()
 
     def count(self, tally: Mapping[str, int], batch: "SourceBatch | None" = None) -> None:
@@ -102,13 +105,20 @@ class Meter:
             self._pending.update(tally)
             if batch is not None:
                 now_ms = self._wall_ms()
-                self._pending.update(latency_counts(batch.sent, now_ms))
+                self._ages += ages_ms(batch.sent, now_ms)
+                if len(self._ages) >= AGES_AT_ONCE:
+                    self._sort_ages()
                 ahead = int((batch.timestamps_us / 1000 > now_ms + SKEW_MS).sum())
                 self._pending.update({"ahead_of_clock": ahead} if ahead else {})
+
+    def _sort_ages(self) -> None:
+        self._pending.update(latency_counts(self._ages))
+        self._ages = []
 
     def flush(self) -> None:
         """Hand the pending counts on; they stay pending while the store is away."""
         with self._lock:
+            self._sort_ages()
             pending, self._pending = self._pending, Counter()
         if not pending:
             return
@@ -132,15 +142,19 @@ class Meter:
         self.flush()
 
 
-def latency_counts(sent: Sequence[bytes | None], now_ms: float) -> Mapping[str, int]:
-    """Records by latency bucket, by its upper bound in ms; what was not sent live is left out."""
-    digits = [value for value in sent if value is not None and value.isdigit()]
-    if not digits:
+def ages_ms(sent: Sequence[bytes | None], now_ms: float) -> list[float]:
+    """How long ago records were sent, in ms; what was not sent live is left out."""
+    ages = [now_ms - int(value) / 1000 for value in sent if value is not None and value.isdigit()]
+    return [age for age in ages if age < OLDEST_MS]
+
+
+def latency_counts(ages: Sequence[float]) -> Mapping[str, int]:
+    """Records by latency bucket, by its upper bound in ms, and the sum of their ages."""
+    if not ages:
         return {}
-    ages = now_ms - np.array(digits, dtype="S20").astype(np.int64) / 1000
-    ages = np.maximum(ages[ages < OLDEST_MS], 0)
-    places = np.searchsorted(np.array(LATENCY_BUCKETS_MS), ages)
+    passed = np.maximum(ages, 0.0)
+    places = np.searchsorted(np.array(LATENCY_BUCKETS_MS), passed)
     bounds = [*map(str, LATENCY_BUCKETS_MS), "inf"]
     counts = np.bincount(places, minlength=len(bounds)).tolist()
     found = {LATENCY_PREFIX + bound: n for bound, n in zip(bounds, counts, strict=True) if n}
-    return found | {LATENCY_SUM: round(float(ages.sum()))}
+    return found | {LATENCY_SUM: round(float(passed.sum()))}

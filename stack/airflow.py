@@ -29,6 +29,7 @@ def airflow_services(context: Context) -> tuple[Service, ...]:
             command=(str(environment_bin() / "airflow"), *arguments),
             directory=layout.state,
             needs=("airflow database",),
+            is_patient=True,
             environment=_environment(layout),
             listeners=("airflow",) if name == "airflow-api-server" else (),
             url=layout.url("airflow") if name == "airflow-api-server" else "",

@@ -116,6 +116,7 @@ def mlflow(context: Context) -> Service:
         needs=("databases",),
         environment=_mlflow_environment(context),
         listeners=("mlflow",),
+        is_patient=True,
         url=layout.url("mlflow"),
     )
 

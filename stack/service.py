@@ -27,7 +27,8 @@ class Service:
 
     `needs` names the steps that must be done before it starts; `prepare` writes its files.
     On-demand services are started by a command or a DAG, not by `fraud up`. Remote ones are not
-    ours: the settings point elsewhere, and `fraud up` only asks whether they answer.
+    ours: the settings point elsewhere, and `fraud up` only asks whether they answer. A patient
+    service yields the cores to those that decisions wait for.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Service:
     url: str = ""
     on_demand: bool = False
     is_remote: bool = False
+    is_patient: bool = False
     stop_signal: str = "TERM"
     stop_seconds: int = 10
     stop_as_group: bool = True

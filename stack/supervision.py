@@ -26,6 +26,8 @@ STARTING_SECONDS = 15.0
 ANSWER_SECONDS = 10.0
 SHUTTING_DOWN = 6
 """Supervisor's fault code for any call while it ends its services."""
+YIELDING = ("nice", "-n", "5")
+"""A third of another process's share, and only while both want a core."""
 NO_PROXY = ("NO_PROXY", "no_proxy")
 
 
@@ -159,8 +161,9 @@ def _sections(context: Context, services: Sequence[Service]) -> dict[str, dict[s
 
 def _program(layout: Layout, service: Service) -> dict[str, str]:
     log = layout.logs / f"{service.name}.log"
+    command = (*YIELDING, *service.command) if service.is_patient else service.command
     return {
-        "command": _escaped(shlex.join(service.command)),
+        "command": _escaped(shlex.join(command)),
         "directory": _escaped(str(service.directory)),
         "environment": _environment(service.environment),
         # `fraud up` starts each one when what it needs is healthy.

@@ -23,7 +23,7 @@ from stack.layout import BASE_PORTS, Layout
 from stack.service import Context, Service
 from stack.services import services
 from stack.status import ServiceStatus
-from stack.supervision import child_environment, write_configuration
+from stack.supervision import YIELDING, child_environment, write_configuration
 from stack.topics import topic_table
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -63,8 +63,17 @@ def test_the_supervisor_reads_the_commands_we_meant(context: Context) -> None:
     """Whatever characters the checkout's path has, supervisord understands the same command."""
     read = supervisors_own_reading(context)
     for service in services(context):
-        assert tuple(shlex.split(read[service.name].command)) == service.command
+        lead = YIELDING if service.is_patient else ()
+        assert tuple(shlex.split(read[service.name].command)) == (*lead, *service.command)
         assert read[service.name].directory == str(service.directory)
+
+
+def test_nothing_that_a_decision_waits_for_yields_the_cores(context: Context) -> None:
+    """Broker, store, tiles and stream come before the registry and Airflow."""
+    read = supervisors_own_reading(context)
+    yielding = {name for name, program in read.items() if program.command.startswith("nice ")}
+    assert not yielding & {"kafka", "redis", "tiles", "stream", "producer"}
+    assert {"mlflow", "airflow-scheduler", "airflow-api-server"} <= yielding
 
 
 def test_the_supervisor_reads_the_environment_we_meant(context: Context) -> None:
