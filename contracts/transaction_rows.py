@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -122,6 +122,14 @@ def _bytes(text: str) -> Bytes:
     return np.frombuffer(text.encode(), dtype=np.uint8)
 
 
+class Text(NamedTuple):
+    """A field of n rows: row i is content[starts[i]:ends[i]], both NULL_SPAN for null."""
+
+    content: Bytes
+    starts: Ints
+    ends: Ints
+
+
 @dataclass(frozen=True, slots=True)
 class TransactionRows:
     """n transactions. Field f of row i is text[spans[i, f, 0]:spans[i, f, 1]], both -1 for null.
@@ -140,6 +148,10 @@ class TransactionRows:
     def take(self, rows: Ints | NDArray[np.bool_]) -> "TransactionRows":
         """Some of the rows."""
         return TransactionRows(self.text, self.spans[rows], self.numbers[rows], self.reals[rows])
+
+    def text_of(self, field: int) -> Text:
+        """One field of text, of all rows."""
+        return Text(self.text, self.spans[:, field, 0], self.spans[:, field, 1])
 
     def word(self, row: int, field: int) -> str | None:
         """One field of text."""
@@ -178,18 +190,36 @@ def _strings(text: Bytes, spans: Ints) -> pa.Array:
     return pa.Array.from_buffers(pa.string(), len(spans), buffers)
 
 
-def string_buffers(column: pa.ChunkedArray) -> tuple[Bytes, Ints]:
+def string_buffers(column: pa.Array | pa.ChunkedArray) -> tuple[Bytes, Ints]:
     """A string column as its bytes and its n + 1 boundaries; nulls are empty strings."""
-    if column.num_chunks == 1 and pa.types.is_string(column.type):
-        array, width = column.chunk(0), 4
-    else:  # long columns need wide offsets once they are in one piece
-        combined = column.cast(pa.large_string()).combine_chunks()
-        array = combined.chunk(0) if isinstance(combined, pa.ChunkedArray) else combined
-        width = 8
+    if len(column) == 0:
+        return _bytes("\0"), np.zeros(1, dtype=np.int64)
+    array = _in_one_piece(column)
+    width = 4 if pa.types.is_string(array.type) else 8
     _, offsets, data = array.buffers()
     bounds = np.frombuffer(offsets, dtype=f"i{width}")[array.offset : array.offset + len(array) + 1]
-    content = np.frombuffer(data, dtype=np.uint8) if data is not None else np.zeros(1, np.uint8)
-    return content, bounds.astype(np.int64, copy=False)
+    content = _bytes("\0") if data is None else np.frombuffer(data, dtype=np.uint8)
+    return content, bounds.astype(np.int64)
+
+
+def _in_one_piece(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """A string column as one array, which needs wide offsets where it was several."""
+    if isinstance(column, pa.ChunkedArray) and column.num_chunks == 1:
+        column = column.chunk(0)
+    if isinstance(column, pa.Array) and pa.types.is_string(column.type):
+        return column
+    wide = column.cast(pa.large_string())
+    combined = wide.combine_chunks() if isinstance(wide, pa.ChunkedArray) else wide
+    return combined.chunk(0) if isinstance(combined, pa.ChunkedArray) else combined
+
+
+def text_of(column: pa.Array | pa.ChunkedArray) -> Text:
+    """A string column as kernels read it."""
+    content, bounds = string_buffers(column)
+    if not column.null_count:
+        return Text(content, bounds[:-1], bounds[1:])
+    is_null = column.is_null().to_numpy(zero_copy_only=False)
+    return Text(content, *(np.where(is_null, NULL_SPAN, at) for at in (bounds[:-1], bounds[1:])))
 
 
 def rows_of(table: pa.Table) -> TransactionRows:
@@ -215,7 +245,7 @@ def rows_of(table: pa.Table) -> TransactionRows:
     return TransactionRows(np.concatenate([*parts, _bytes("\0")]), spans, numbers, reals)
 
 
-def _filled(column: pa.ChunkedArray, missing: float) -> NDArray[Any]:
+def _filled(column: pa.Array | pa.ChunkedArray, missing: float) -> NDArray[Any]:
     filled = column.fill_null(missing) if column.null_count else column
     values: NDArray[Any] = filled.to_numpy()
     return values
@@ -233,10 +263,40 @@ class EventRows:
     def __len__(self) -> int:
         return len(self.offsets)
 
+    def text(self, name: str) -> Text:
+        """A field of text."""
+        return self.rows.text_of(TEXTS.index(name))
+
+    def numbers(self, name: str) -> NDArray[Any]:
+        """A field of numbers, or where records stand; NULL_NUMBER or NaN for null."""
+        if name in NUMBERS:
+            return self.rows.numbers[:, NUMBERS.index(name)]
+        if name in REALS:
+            return self.rows.reals[:, REALS.index(name)]
+        return self.offsets if name == "offset" else self.timestamps_us
+
     def take(self, rows: Ints) -> "EventRows":
         """Some of the events."""
         sources = (self.partitions[rows], self.offsets[rows], self.timestamps_us[rows])
         return EventRows(self.rows.take(rows), *sources)
+
+
+@dataclass(frozen=True, slots=True)
+class EventBatch:
+    """Rows of a table in EVENT_SCHEMA, read where they are: fields as `EventRows` has them."""
+
+    batch: pa.RecordBatch
+
+    def __len__(self) -> int:
+        return len(self.batch)
+
+    def text(self, name: str) -> Text:
+        """A field of text."""
+        return text_of(self.batch[name])
+
+    def numbers(self, name: str) -> NDArray[Any]:
+        """A field of numbers, or where records stand; NULL_NUMBER or NaN for null."""
+        return _filled(self.batch[name], np.nan if name in REALS else NULL_NUMBER)
 
 
 def events_of(table: pa.Table) -> EventRows:

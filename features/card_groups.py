@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts.transaction_rows import CARD_ID, EventRows
+from contracts.transaction_rows import CARD_ID, EventRows, Text
 from features.compiled import kernel, part
 from features.encoding import H_CARD
 
@@ -16,52 +16,102 @@ def grouped_by_card(events: EventRows, hashes: Ints) -> tuple[Ints, Ints]:
     The rows of a partition stand together in offset order. Cards whose hashes are equal are told
     apart by their identifiers.
     """
-    spans = events.rows.spans[:, CARD_ID]
-    return group_rows(events.rows.text, spans, hashes[:, H_CARD], events.partitions)
+    cards, sequence = events.rows.text_of(CARD_ID), np.arange(len(events))
+    order, _, bounds = group_rows(cards, hashes[:, H_CARD], events.partitions, sequence)
+    return order, bounds
 
 
 @part
-def is_same_text(text: NDArray[np.uint8], spans: Ints, i: int, j: int) -> bool:
+def is_same_text(text: Text, i: int, j: int) -> bool:
     """Whether two rows hold the same bytes."""
-    size = spans[i, 1] - spans[i, 0]
-    if spans[j, 1] - spans[j, 0] != size:
+    first, second = text.starts[i], text.starts[j]
+    size = text.ends[i] - first
+    if text.ends[j] - second != size:
         return False
-    first, second = spans[i, 0], spans[j, 0]
     different = 0
     for k in range(size):
-        different += text[np.uint64(first + k)] != text[np.uint64(second + k)]
+        different += text.content[np.uint64(first + k)] != text.content[np.uint64(second + k)]
     return different == 0
+
+
+SPARSE = 8
+"""A hash table has so many slots per key: what is looked for is nearly always found at once."""
+
+
+@kernel
+def spread(keys: Ints, known: int, size: int) -> NDArray[np.int32]:
+    """A hash table of `size` slots, a power of two: the keys' numbers from 1 on, 0 where empty."""
+    slots = np.zeros(size, np.int32)
+    for number in range(known):
+        slot = keys[number] & (size - 1)
+        while slots[slot] != 0:
+            slot = (slot + 1) & (size - 1)
+        slots[slot] = number + 1
+    return slots
+
+
+@part
+def number_cards(
+    cards: Text,
+    hashes: Ints,
+    partitions: NDArray[np.int32],
+    sequence: Ints,
+    start: int,
+    known: int,
+    table: tuple[NDArray[np.int32], Ints, Ints, Ints],
+) -> tuple[int, int]:
+    """Number the cards of sequence[start:] until the table is full: how far, how many cards."""
+    slots, keys, heads, codes = table
+    while start < len(sequence) and SPARSE * known < len(slots):
+        i = sequence[start]
+        key = hashes[i] ^ partitions[i]
+        slot = key & (len(slots) - 1)
+        while slots[slot] != 0:
+            head = heads[slots[slot] - 1]
+            is_near = keys[slots[slot] - 1] == key and partitions[head] == partitions[i]
+            if is_near and is_same_text(cards, head, i):
+                break
+            slot = (slot + 1) & (len(slots) - 1)
+        if slots[slot] == 0:
+            keys[known], heads[known] = key, i
+            known += 1
+            slots[slot] = known
+        codes[i] = slots[slot]
+        start += 1
+    return start, known
+
+
+@kernel
+def card_codes(
+    cards: Text, hashes: Ints, partitions: NDArray[np.int32], sequence: Ints
+) -> tuple[Ints, int]:
+    """Cards numbered from 1 on in the order of their first rows in `sequence`; how many."""
+    codes, heads = np.empty(len(hashes), np.int64), np.empty(len(hashes), np.int64)
+    keys, at, known, size = np.empty(len(hashes), np.int64), 0, 0, 1024
+    while at < len(sequence):
+        table = (spread(keys, known, size), keys, heads, codes)
+        at, known = number_cards(cards, hashes, partitions, sequence, at, known, table)
+        size *= 2
+    return codes, known
 
 
 @kernel
 def group_rows(
-    text: NDArray[np.uint8], spans: Ints, hashes: Ints, partitions: NDArray[np.int32]
-) -> tuple[Ints, Ints]:
-    """Groups in the order of their first rows; within one the rows' order stays."""
-    size = 16
-    while size < 2 * len(hashes):
-        size *= 2
-    slots = np.full(size, -1, np.int64)
-    heads, codes = np.empty(len(hashes), np.int64), np.empty(len(hashes), np.int64)
-    bounds = np.zeros(len(hashes) + 2, np.int64)
-    groups = 0
-    for i in range(len(hashes)):
-        slot = (hashes[i] ^ partitions[i]) & (size - 1)
-        while slots[slot] >= 0:
-            head = heads[slots[slot]]
-            is_near = hashes[head] == hashes[i] and partitions[head] == partitions[i]
-            if is_near and is_same_text(text, spans, head, i):
-                break
-            slot = (slot + 1) & (size - 1)
-        if slots[slot] < 0:
-            slots[slot], heads[groups] = groups, i
-            groups += 1
-        codes[i] = slots[slot]
-        bounds[codes[i] + 2] += 1
-    for group in range(groups):
-        bounds[group + 2] += bounds[group + 1]
-    order = np.empty(len(hashes), np.int64)
-    for i in range(len(hashes)):
-        order[bounds[codes[i] + 1]] = i
+    cards: Text, hashes: Ints, partitions: NDArray[np.int32], sequence: Ints
+) -> tuple[Ints, Ints, Ints]:
+    """Row numbers by card, where each row comes there, and each card's bounds.
+
+    Cards come in the order of their first rows in `sequence`, a card's rows in their order there.
+    """
+    codes, known = card_codes(cards, hashes, partitions, sequence)
+    bounds = np.zeros(known + 2, np.int64)
+    for i in range(len(codes)):
         bounds[codes[i] + 1] += 1
-    return order, bounds[: groups + 1].copy()
+    for code in range(known):
+        bounds[code + 2] += bounds[code + 1]
+    order, places = np.empty(len(codes), np.int64), np.empty(len(codes), np.int64)
+    for i in sequence:
+        places[i] = bounds[codes[i]]
+        order[places[i]] = i
+        bounds[codes[i]] += 1
+    return order, places, bounds[: known + 1].copy()

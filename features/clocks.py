@@ -14,12 +14,22 @@ def partition_clocks(records: pa.Table) -> Ints:
     """
     stamps = stamps_ms(records)
     partitions = records["partition"].to_numpy()
-    order = np.lexsort((records["offset"].to_numpy(), partitions))
+    order = in_offset_order(records)
     edges = np.flatnonzero(np.diff(partitions[order])) + 1
     clocks = np.empty(len(stamps), dtype=np.int64)
     for rows in np.split(order, edges):
         clocks[rows] = np.maximum.accumulate(stamps[rows])
     return clocks
+
+
+def in_offset_order(records: pa.Table) -> Ints:
+    """Row numbers by partition and offset: sorted only where they are not in that order yet."""
+    partitions, offsets = records["partition"].to_numpy(), records["offset"].to_numpy()
+    steps = np.diff(partitions)
+    if ((steps > 0) | ((steps == 0) & (np.diff(offsets) > 0))).all():
+        return np.arange(len(offsets))
+    order: Ints = np.lexsort((offsets, partitions))
+    return order
 
 
 def clocks_after(before: int, stamps: Ints) -> Ints:

@@ -26,6 +26,7 @@ KERNEL_SOURCES = (
     "bit_columns",
     "calendar",
     "card_groups",
+    "card_memory",
     "card_packing",
     "compiled",
     "encoding",
@@ -119,3 +120,17 @@ def _not_prefetched(rows: Any, row: Any, first: Any, last: Any) -> None:
 prefetched: Callable[[Any, Any, Any, Any], None] = (
     _not_prefetched if config.DISABLE_JIT else intrinsic(_prefetched)
 )
+
+BUNCH = 8
+
+
+@part
+def prefetched_in_bunches(rows: Any, order: Any, i: int, first: int, last: int) -> None:
+    """Ask for rows[order[i + BUNCH]] and those after it, when it is a bunch's turn.
+
+    Rows lie all over the memory, so each waits for the machine to find its page: rows that are
+    asked for one after the other wait at the same time.
+    """
+    if i % BUNCH == 0:
+        for j in range(i + BUNCH, min(i + 2 * BUNCH, len(order))):
+            prefetched(rows, order[j], first, last)

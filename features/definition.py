@@ -17,7 +17,7 @@ from features.calendar import CALENDAR_VERSION
 from features.catalogue import CARD_FEATURES, SHARED_FEATURES
 from features.feature import SHARED_ENTITIES, Feature
 from features.shared_plan import SharedPlan, plan_of
-from features.statistic import INSTANTS, STATISTICS, Windowed, needs_of
+from features.statistic import INSTANTS, OF_AMOUNTS, STATISTICS, Windowed, asked
 
 
 @dataclass(frozen=True)
@@ -56,12 +56,20 @@ class FeatureSet:
 
     @cached_property
     def windows(self) -> NDArray[np.int64]:
-        """What the kernel reads: (length, needs) of each distinct window, shortest first."""
+        """What the kernel reads: (length, statistics) of each distinct window, shortest first."""
         needs = dict.fromkeys(self.windows_ms.tolist(), 0)
         for feature in self.features:
             if isinstance(feature.statistic, Windowed) and feature.window_ms is not None:
-                needs[feature.window_ms] |= needs_of(feature.statistic)
+                needs[feature.window_ms] |= asked(feature.statistic)
         return np.array(list(needs.items()), dtype=np.int64).reshape(len(needs), 2)
+
+    @cached_property
+    def is_of_amounts(self) -> bool:
+        """Whether times and amounts of the card's events decide all features."""
+        return all(
+            isinstance(feature.statistic, Windowed) and feature.statistic in OF_AMOUNTS
+            for feature in self.features
+        )
 
     @cached_property
     def slots(self) -> NDArray[np.int64]:

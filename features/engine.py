@@ -6,11 +6,16 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from contracts.transaction_rows import text_of
+from features.card_groups import group_rows
+from features.clocks import in_offset_order
 from features.definition import FEATURE_SET, FeatureSet
-from features.encoding import encode
+from features.encoding import H_CARD, HASHES, encode
+from features.hashing import hash_all
 from features.kernel import DUPLICATE, LATE, fold_groups
-from features.layout import E_OFFSET
-from features.shared_replay import counting_sort, fill_shared
+from features.shared_replay import fill_shared
+
+Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +35,9 @@ def replay(
     `events` has EVENT_SCHEMA, whole partitions of a topic, rows in any order; the result keeps the
     order of the rows. `labels` likewise, with their source; they feed the merchants' fraud risk.
     """
-    served = replay_cards(events, feature_set)
-    fill_shared(events, labels, feature_set, served.values)
+    hashes = _room_for_hashes(len(events))
+    served = _replay_cards(events, feature_set, hashes)
+    fill_shared(events, hashes, labels, feature_set, served.values)
     return served
 
 
@@ -40,11 +46,24 @@ def replay_cards(events: pa.Table, feature_set: FeatureSet = FEATURE_SET) -> Fea
 
     `events` holds all events of any cards, rows in any order.
     """
-    encoded = encode(events)
-    order, bounds = card_groups(events, encoded)
+    return _replay_cards(events, feature_set, _room_for_hashes(len(events)))
+
+
+def _room_for_hashes(events: int) -> Ints:
+    """Int64 [n, HASHES], the numbers of a column side by side; never contiguous as a whole."""
+    return np.empty((events + 1, HASHES), dtype=np.int64, order="F")[:events]
+
+
+def _replay_cards(events: pa.Table, feature_set: FeatureSet, hashes: Ints) -> FeatureMatrix:
+    """Fills `hashes` as well, if anything but times and amounts is asked for."""
+    order, places, bounds = card_groups(events, hashes[:, H_CARD])
+    encoded = encode(events, places, hashes, is_described=not feature_set.is_of_amounts)
     values = np.empty((len(events), len(feature_set.features)), dtype=np.float64)
     statuses = np.zeros(len(events), dtype=np.int64)
-    fold_groups(encoded, order, bounds, feature_set.windows, feature_set.slots, values, statuses)
+    fold_groups(
+        encoded, order, bounds, feature_set.windows, feature_set.slots, feature_set.is_of_amounts,
+        values, statuses,
+    )  # fmt: skip
     return matrix(values, statuses)
 
 
@@ -53,27 +72,15 @@ def matrix(values: NDArray[np.float64], statuses: NDArray[np.int64]) -> FeatureM
     return FeatureMatrix(values, (statuses & LATE) != 0, (statuses & DUPLICATE) != 0)
 
 
-def card_groups(
-    events: pa.Table, encoded: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Row numbers grouped by (partition, card) in offset order, and each group's bounds.
+def card_groups(events: pa.Table, hashes: Ints) -> tuple[Ints, Ints, Ints]:
+    """Row numbers by card in offset order, where each row comes there, and each card's bounds.
 
-    The groups of a partition stand together.
+    Fills `hashes` with those of the cards.
     """
-    cards, partitions = _codes(events["card_id"]), events["partition"].to_numpy() + np.int64(1)
-    order = np.argsort(encoded[:, E_OFFSET], kind="stable")
-    for codes in (cards, partitions):  # the last one sorts, the ones before keep their order in it
-        order, _ = counting_sort(codes, order, int(codes.max(initial=0)))
-    is_edge = (np.diff(cards[order]) != 0) | (np.diff(partitions[order]) != 0)
-    return order, np.concatenate(([0], np.flatnonzero(is_edge) + 1, [len(order)]))
-
-
-def _codes(column: pa.ChunkedArray) -> NDArray[np.int64]:
-    """A number from 1 on per row, the same for equal values."""
-    encoded = column.combine_chunks().dictionary_encode()
-    chunk = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
-    codes: NDArray[np.int32] = chunk.indices.to_numpy(zero_copy_only=False)
-    return codes + np.int64(1)
+    cards = text_of(events["card_id"])
+    hash_all(cards, hashes)
+    partitions = events["partition"].to_numpy().copy()  # kernels tell apart what can be written
+    return group_rows(cards, hashes, partitions, in_offset_order(events))
 
 
 def warm_up() -> None:

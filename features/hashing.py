@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from contracts.transaction_rows import string_buffers
+from contracts.transaction_kernel import NULL_SPAN
+from contracts.transaction_rows import Text, text_of
 from features.compiled import kernel, part
 
 P1 = np.uint64(0x9E3779B185EBCA87)
@@ -81,18 +82,17 @@ def xxh64(data: NDArray[np.uint8], start: int, end: int) -> np.uint64:
 
 
 @kernel
-def hash_all(data: NDArray[np.uint8], offsets: NDArray[np.int64], out: NDArray[np.uint64]) -> None:
-    """XXH64 of every string of an Arrow buffer."""
+def hash_all(text: Text, out: NDArray[np.int64]) -> None:
+    """XXH64 of each string as a signed integer, never 0; 0 for null."""
+    content, starts, ends = text
     for i in range(len(out)):
-        out[i] = xxh64(data, offsets[i], offsets[i + 1])
+        value = np.int64(xxh64(content, starts[i], ends[i]))
+        value = value if value != 0 else np.int64(1)
+        out[i] = value if starts[i] != NULL_SPAN else np.int64(0)
 
 
-def hash_column(column: pa.ChunkedArray) -> NDArray[np.uint64]:
-    """XXH64 of each string; 0 for null."""
-    out = np.zeros(len(column), dtype=np.uint64)
-    if len(column):
-        data, bounds = string_buffers(column)
-        hash_all(data, bounds, out)
-        if column.null_count:
-            out[column.is_null().to_numpy()] = 0
+def hash_column(column: pa.ChunkedArray) -> NDArray[np.int64]:
+    """What `hash_all` makes of a column."""
+    out = np.empty(len(column), dtype=np.int64)
+    hash_all(text_of(column), out)
     return out

@@ -10,68 +10,67 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features import layout
-from features.compiled import kernel, part, prefetched
-from features.statistic import (
-    INSTANTS,
-    NEEDS_APART,
-    NEEDS_COMPARISONS,
-    NEEDS_ORDER,
-    NEEDS_SPREAD,
-    STATISTICS,
+from features.card_memory import (
+    find_last,
+    first_remembered,
+    link_all,
+    link_last,
+    make_room,
+    remember,
 )
+from features.compiled import kernel, part, prefetched, prefetched_in_bunches
+from features.statistic import INSTANTS, STATISTICS
 from features.windows import (
+    COMPARED,
+    K_END,
+    KEPT,
+    L_CATEGORY,
+    L_COUNTRY,
+    L_DEVICE,
+    L_MERCHANT,
+    LAST,
     RUNNING,
+    SAME_MERCHANT,
     add_up,
     clamped,
     comparisons,
     counts,
-    order_windows,
+    enter,
+    keep,
+    matches,
+    order_window,
     place_windows,
-    spread,
+    same_merchants,
+    shares,
     sum_windows,
     tell_apart,
 )
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+Card = tuple[Ints, Ints, Ints, Ints, Ints, Ints]
+"""What is kept of a card while its events are folded one after the other: its memory; the running
+sums of it; per window where it began, and what is `kept` of it; where the last ones stand; where
+identifiers are marked."""
+Plan = tuple[Ints, Ints, int, bool]
+"""Windows, slots, all that is asked of any window, and whether identifiers are asked for."""
 
 LATE, DUPLICATE = 1, 2
 EARTH_KM = 6371.0
 PADDING = 158
 """Columns more than a replay needs: rows a multiple of 4 KiB apart share few lines of the cache."""
+AHEAD = 2
+"""So many events before its turn the whole row for its features is asked for."""
+MARKS = 2048
+"""A power of two: so many places there are to mark the identifiers that a card has had."""
 NAN = math.nan
-
-
-@part
-def first_remembered(memory: Ints, start: int, end: int, clock: int) -> int:
-    """Position of the first event that is still remembered when the card's clock is `clock`."""
-    oldest_hour = clock // layout.HOUR - layout.MEMORY_HOURS
-    while start < end and memory[layout.M_TIME, start] // layout.HOUR <= oldest_hour:
-        start += 1
-    return start
-
-
-@part
-def is_known(memory: Ints, row: int, first: int, end: int, value: int) -> bool:
-    """Does a remembered event in [first, end) hold `value`?"""
-    matches = 0
-    for j in range(np.uint64(first), np.uint64(end)):  # unsigned, so that the loop vectorises
-        matches += memory[row, j] == value
-    return matches > 0
-
-
-@part
-def last_position(memory: Ints, row: int, first: int, end: int, value: int) -> int:
-    """Position of the last event in [first, end) that holds `value`, or -1."""
-    for j in range(end - 1, first - 1, -1):
-        if memory[row, j] == value:
-            return j
-    return -1
 
 
 @part
 def distance_km(latitude: int, longitude: int, latitude_2: int, longitude_2: int) -> float:
     """Haversine distance of two places in 1/10,000 degree, on a sphere of 6,371 km."""
+    if latitude == latitude_2 and longitude == longitude_2:
+        return 0.0
     unit = math.pi / 1_800_000.0
     half_lat = math.sin((latitude_2 - latitude) * unit / 2.0)
     half_lon = math.sin((longitude_2 - longitude) * unit / 2.0)
@@ -102,27 +101,23 @@ def own_numbers(event: Ints, out: Floats) -> None:
 
 
 @part
-def firsts(memory: Ints, first: int, position: int, time: int, event: Ints, out: Floats) -> None:
+def firsts(
+    memory: Ints, last: Ints, first: int, position: int, time: int, event: Ints, out: Floats
+) -> None:
     """Time since the last event, and what is new to the card; NaN where the event lacks a field."""
     out[14:24] = NAN
     if position > first and memory[layout.M_TIME, position - 1] > time - layout.LONGEST_WINDOW:
         out[14] = (time - memory[layout.M_TIME, position - 1]) / 1000.0
-    same = last_position(memory, layout.M_MERCHANT, first, position, event[layout.E_MERCHANT])
+    same = last[L_MERCHANT]
     if same >= 0 and memory[layout.M_TIME, same] > time - layout.LONGEST_WINDOW:
         out[15] = (time - memory[layout.M_TIME, same]) / 1000.0
     out[16] = same < 0
     if event[layout.E_DEVICE] != 0:
-        out[17] = (
-            last_position(memory, layout.M_DEVICE, first, position, event[layout.E_DEVICE]) < 0
-        )
+        out[17] = last[L_DEVICE] < 0
     if event[layout.E_COUNTRY] != 0:
-        out[18] = (
-            last_position(memory, layout.M_COUNTRY, first, position, event[layout.E_COUNTRY]) < 0
-        )
+        out[18] = last[L_COUNTRY] < 0
     if event[layout.E_CATEGORY] != 0:
-        out[19] = (
-            last_position(memory, layout.M_CATEGORY, first, position, event[layout.E_CATEGORY]) < 0
-        )
+        out[19] = last[L_CATEGORY] < 0
     out[23] = 0.0
     if position > first:
         out[23] = (time // layout.HOUR - memory[layout.M_TIME, first] // layout.HOUR) / 24.0
@@ -163,67 +158,17 @@ def emit(slots: Ints, numbers: Floats, out: Floats) -> None:
 
 
 @part
-def make_room(memory: Ints, cursor: Ints) -> None:
-    """Move the remembered events to the start: their rows are full."""
-    start, end = cursor[layout.C_START], cursor[layout.C_END]
-    for j in range(end - start):
-        for row in range(layout.MEMORY_WIDTH):
-            memory[row, j] = memory[row, start + j]
-        for row in range(layout.M_NEXT_MERCHANT, layout.M_NEXT_COUNTRY + 1):
-            if memory[row, j] != layout.NEVER:
-                memory[row, j] -= start
-    cursor[layout.C_START], cursor[layout.C_END] = 0, end - start
-
-
-@part
-def link_all(memory: Ints, start: int, end: int) -> None:
-    """For each event, find the next one with the same merchant, device and country."""
-    for row in range(layout.M_MERCHANT, layout.M_COUNTRY + 1):
-        following = row - layout.M_MERCHANT + layout.M_NEXT_MERCHANT
-        for j in range(start, end):
-            memory[following, j] = layout.NEVER
-            for k in range(j + 1, end):
-                if memory[row, k] == memory[row, j]:
-                    memory[following, j] = k
-                    break
-
-
-@part
-def link_last(memory: Ints, start: int, position: int) -> None:
-    """The event at the end of the memory becomes the next one of those it equals."""
-    for row in range(layout.M_MERCHANT, layout.M_COUNTRY + 1):
-        following = row - layout.M_MERCHANT + layout.M_NEXT_MERCHANT
-        memory[following, position] = layout.NEVER
-        before = last_position(memory, row, start, position, memory[row, position])
-        if before >= 0:
-            memory[following, before] = position
-
-
-@part
-def remember(memory: Ints, cursor: Ints, position: int, time: int, event: Ints) -> None:
-    """Insert the event at `position` (absolute), in order of effective time, then of offset."""
-    start, end = cursor[layout.C_START], cursor[layout.C_END]
-    for j in range(end, position, -1):
-        for row in range(layout.M_NEXT_MERCHANT):
-            memory[row, j] = memory[row, j - 1]
-    memory[layout.M_TIME, position] = time
-    memory[layout.M_AMOUNT, position] = clamped(event[layout.E_AMOUNT])
-    memory[layout.M_ID, position] = event[layout.E_ID]
-    memory[layout.M_MERCHANT, position] = event[layout.E_MERCHANT]
-    memory[layout.M_DEVICE, position] = event[layout.E_DEVICE]
-    memory[layout.M_COUNTRY, position] = event[layout.E_COUNTRY]
-    memory[layout.M_CATEGORY, position] = event[layout.E_CATEGORY]
-    memory[layout.M_LATITUDE, position] = event[layout.E_LATITUDE]
-    memory[layout.M_LONGITUDE, position] = event[layout.E_LONGITUDE]
-    memory[layout.M_FLAGS, position] = event[layout.E_FLAGS] & layout.REMEMBERED_FLAGS
-    cursor[layout.C_END] = end + 1
-    if position == end:
-        link_last(memory, start, position)
+def relate(card: Card, start: int, position: int, end: int, is_linked: bool) -> None:
+    """Link the event remembered at `position`, and take it into the windows."""
+    memory, kept, last = card[0], card[3], card[4]
+    if position + 1 == end:
+        if is_linked:
+            link_last(memory, last, position)
+        enter(memory, position, last, kept)
     else:
-        link_all(memory, start, end + 1)
-    if end + 1 - start > layout.CAP:
-        cursor[layout.C_START] = start + 1
-        cursor[layout.C_CAPPED] += 1
+        if is_linked:
+            link_all(memory, start, end)
+        kept[:, K_END] = layout.MISSING
 
 
 @part
@@ -237,43 +182,50 @@ def has_instants(slots: Ints) -> bool:
 
 @part
 def instants(
-    memory: Ints, first: int, position: int, time: int, event: Ints, numbers: Floats
+    memory: Ints, last: Ints, span: tuple[int, int], time: int, event: Ints, numbers: Floats
 ) -> None:
     """The numbers of the event, and of the event against the last ones."""
     own_numbers(event, numbers)
-    firsts(memory, first, position, time, event, numbers)
-    movement(memory, first, position, time, event, numbers)
+    firsts(memory, last, span[0], span[1], time, event, numbers)
+    movement(memory, span[0], span[1], time, event, numbers)
 
 
 @part
 def windowed(
-    memory: Ints,
-    running: Ints,
-    starts: Ints,
+    card: Card,
     span: tuple[int, int],
     time: int,
     event: Ints,
-    windows: Ints,
+    plan: Plan,
     numbers: Floats,
     sums: Ints,
 ) -> None:
     """The numbers of all windows over the visible events, those at `span`'s positions."""
-    own, wanted = clamped(event[layout.E_AMOUNT]), 0
+    memory, running, starts, kept, last, _ = card
+    windows, position = plan[0], span[1]
+    own = clamped(event[layout.E_AMOUNT])
+    place_windows(memory, span[0], position, time, windows, starts)
+    sum_windows(running, starts, position, own, sums)
+    if plan[2] & SAME_MERCHANT:
+        same_merchants(memory, starts, position, event[layout.E_MERCHANT], windows, sums)
     for k in range(len(windows)):
-        wanted |= windows[k, 1]
-    place_windows(memory, span[0], span[1], time, windows, starts)
-    sum_windows(running, starts, span[1], own, sums)
-    if wanted & NEEDS_ORDER:
-        order_windows(memory, starts, span[1], own, sums)
-    if wanted & NEEDS_APART:
-        tell_apart(memory, starts, span[1], event, sums)
-    for k in range(len(windows)):
-        at = INSTANTS + k * STATISTICS
+        asked, at = windows[k, 1], INSTANTS + k * STATISTICS
+        keep(memory, starts[k], position, asked, kept[k])
+        order_window(memory, position, own, asked, k, kept, sums)
+        tell_apart(last, event, k, kept, sums)
         counts(sums, k, event, numbers, at)
-        if windows[k, 1] & NEEDS_SPREAD:
-            spread(sums, k, numbers, at)
-        if windows[k, 1] & NEEDS_COMPARISONS:
-            comparisons(sums, k, event, numbers, at)
+        shares(sums, k, asked, event, numbers, at)
+        if asked & COMPARED:
+            comparisons(sums, k, asked, event, numbers, at)
+
+
+@part
+def all_asked(windows: Ints) -> int:
+    """The statistics of all windows, as bits."""
+    asked = 0
+    for k in range(len(windows)):
+        asked |= windows[k, 1]
+    return asked
 
 
 @kernel
@@ -287,35 +239,67 @@ def fold(
     sums: Ints,
     out: Floats,
 ) -> int:
-    """`fold_on` for a memory of which no running sums are kept: they are made anew."""
+    """`fold_on` for a memory of which nothing else is kept: that is made anew."""
     running = np.empty((RUNNING, layout.ROOM + 2), np.int64)
     starts = np.full(len(windows), cursor[layout.C_END])
+    kept = np.full((len(windows), KEPT), layout.MISSING)
     if len(out) > 0:
         add_up(memory, running, cursor[layout.C_START], cursor[layout.C_END])
-    return fold_on(memory, running, starts, cursor, event, windows, slots, numbers, sums, out)
+    card = (memory, running, starts, kept, np.empty(LAST, np.int64), np.zeros(2, np.int64))
+    plan = (windows, slots, all_asked(windows), True)
+    return fold_on(card, cursor, event, plan, numbers, sums, out)
+
+
+@part
+def make_way(card: Card, cursor: Ints) -> None:
+    """Have room for one more event in the memory."""
+    memory, running, kept = card[0], card[1], card[3]
+    if cursor[layout.C_END] == layout.ROOM:
+        make_room(memory, cursor)
+        add_up(memory, running, 0, cursor[layout.C_END])
+        kept[:, K_END] = layout.MISSING
+
+
+@part
+def describe(
+    card: Card,
+    span: tuple[int, int],
+    time: int,
+    event: Ints,
+    plan: Plan,
+    numbers: Floats,
+    sums: Ints,
+    out: Floats,
+) -> None:
+    """Features of an event that sees the remembered events at `span`'s positions."""
+    if has_instants(plan[1]):
+        instants(card[0], card[4], span, time, event, numbers)
+    windowed(card, span, time, event, plan, numbers, sums)
+    emit(plan[1], numbers, out)
+
+
+@part
+def may_be_known(marks: Ints, value: int) -> bool:
+    """Whether a card may have had an identifier, which it now has; if not there is no search.
+
+    The last number of `marks` is the card's, the others tell which card was there last.
+    """
+    place, card = value & (len(marks) - 2), marks[len(marks) - 1]
+    is_marked: bool = marks[place] == card
+    marks[place] = card
+    return is_marked
 
 
 @part
 def fold_on(
-    memory: Ints,
-    running: Ints,
-    starts: Ints,
-    cursor: Ints,
-    event: Ints,
-    windows: Ints,
-    slots: Ints,
-    numbers: Floats,
-    sums: Ints,
-    out: Floats,
+    card: Card, cursor: Ints, event: Ints, plan: Plan, numbers: Floats, sums: Ints, out: Floats
 ) -> int:
     """Features of `event` into `out` (skipped when its length is 0), then remember it.
 
-    `running` holds the sums of the memory, `starts` where windows began before. Returns LATE and
-    DUPLICATE as bits. A duplicate is described but not remembered.
+    Returns LATE and DUPLICATE as bits. A duplicate is described but not remembered.
     """
-    if cursor[layout.C_END] == layout.ROOM:
-        make_room(memory, cursor)
-        add_up(memory, running, 0, cursor[layout.C_END])
+    make_way(card, cursor)
+    memory, running, last = card[0], card[1], card[4]
     start, end = cursor[layout.C_START], cursor[layout.C_END]
     clock = memory[layout.M_TIME, end - 1] if end > start else layout.MISSING
     time = max(event[layout.E_TIME], clock - layout.LATENESS)
@@ -324,53 +308,44 @@ def fold_on(
     position = end
     while position > first and memory[layout.M_TIME, position - 1] > time:
         position -= 1
-    if is_known(memory, layout.M_ID, first, end, event[layout.E_ID]):
+    own = event[layout.E_ID]
+    if may_be_known(card[5], own) and matches(memory, layout.M_ID, first, end, own) > 0:
         status |= DUPLICATE
+    if plan[3]:
+        find_last(memory, first, position, event, last)
     if len(out) > 0:
-        if has_instants(slots):
-            instants(memory, first, position, time, event, numbers)
-        span = (first, position)
-        windowed(memory, running, starts, span, time, event, windows, numbers, sums)
-        emit(slots, numbers, out)
+        describe(card, (first, position), time, event, plan, numbers, sums, out)
     if status & DUPLICATE == 0:
         cursor[layout.C_START] = first
         remember(memory, cursor, position, time, event)
-        add_up(memory, running, position, cursor[layout.C_END])
+        relate(card, first, position, end + 1, plan[3])
+        add_up(memory, running, position, end + 1)
     return status
 
 
 @part
 def fold_cards(
-    scratch: tuple[Ints, Ints, Ints, Ints, Floats, Ints],
+    card: Card,
+    plan: Plan,
+    scratch: tuple[Ints, Floats, Ints],
     events: Ints,
     order: Ints,
     bounds: Ints,
-    windows: Ints,
-    slots: Ints,
     values: Floats,
     statuses: Ints,
 ) -> None:
     """What `fold_groups` does, in memory that is there."""
-    memory, running, starts, cursor, numbers, sums = scratch
+    cursor, numbers, sums = scratch
+    last = len(order) - 1
     for g in range(len(bounds) - 1):
         cursor[:] = 0
+        card[3][:, K_END] = layout.MISSING
+        card[5][MARKS] = g + 1
         for i in range(bounds[g], bounds[g + 1]):
+            prefetched_in_bunches(values, order, i, 0, 0)
+            prefetched(values, order[min(i + AHEAD, last)], 0, len(plan[1]) - 1)
             row = order[i]
-            if i + 1 < len(order):
-                prefetched(values, order[i + 1], 0, len(slots) - 1)
-                prefetched(events, order[i + 1], 0, layout.EVENT_WIDTH - 1)
-            statuses[row] = fold_on(
-                memory,
-                running,
-                starts,
-                cursor,
-                events[row],
-                windows,
-                slots,
-                numbers,
-                sums,
-                values[row],
-            )
+            statuses[row] = fold_on(card, cursor, events[i], plan, numbers, sums, values[row])
 
 
 @kernel
@@ -380,15 +355,22 @@ def fold_groups(
     bounds: Ints,
     windows: Ints,
     slots: Ints,
+    is_of_amounts: bool,
     values: Floats,
     statuses: Ints,
 ) -> None:
-    """Fold each card's events from an empty memory; group g is order[bounds[g]:bounds[g + 1]]."""
+    """Fold each card's events from an empty memory: of group g events[bounds[g]:bounds[g + 1]].
+
+    The features of event i become row order[i] of `values`.
+    """
     memory = np.zeros((layout.MEMORY_WIDTH, layout.ROOM + PADDING), np.int64)
     running = np.zeros((RUNNING, layout.ROOM + PADDING), np.int64)
     starts = np.zeros(len(windows), np.int64)
+    kept = np.zeros((len(windows), KEPT), np.int64)
+    last, marks = np.zeros(LAST, np.int64), np.zeros(MARKS + 1, np.int64)
+    card = (memory, running, starts, kept, last, marks)
+    plan = (windows, slots, all_asked(windows), not is_of_amounts)
     cursor = np.zeros(layout.CURSOR_WIDTH, np.int64)
     numbers = np.zeros(INSTANTS + len(windows) * STATISTICS, np.float64)
     sums = np.zeros((len(windows), layout.ACCUMULATORS), np.int64)
-    scratch = (memory, running, starts, cursor, numbers, sums)
-    fold_cards(scratch, events, order, bounds, windows, slots, values, statuses)
+    fold_cards(card, plan, (cursor, numbers, sums), events, order, bounds, values, statuses)

@@ -8,7 +8,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from features import layout
-from features.tiles import hashes
+from features.hashing import hash_column
 
 Ints = NDArray[np.int64]
 
@@ -30,7 +30,7 @@ class LabelLedger:
             labels["transaction_id"].to_pylist(),
             labels["label_time"].to_pylist(),
             labels["is_fraud"].to_pylist(),
-            hashes(labels["merchant_id"]).tolist(),
+            hash_column(labels["merchant_id"]).tolist(),
             (clocks // layout.DAY).tolist(),
         )
         rows: list[tuple[int, int, int]] = []

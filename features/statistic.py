@@ -75,24 +75,15 @@ class Shared(IntEnum):
 LABELLED = (Shared.FRAUDS, Shared.FRAUD_RISK)
 """Those that read label tiles."""
 
-NEEDS_SPREAD, NEEDS_COMPARISONS, NEEDS_ORDER, NEEDS_APART = 1, 2, 4, 8
-"""What the kernel computes only when some feature asks for it, the last two for all windows."""
 
-_NEEDS = {
-    Windowed.STD: NEEDS_SPREAD,
-    Windowed.RATIO_TO_MEAN: NEEDS_COMPARISONS,
-    Windowed.Z_SCORE: NEEDS_COMPARISONS,
-    Windowed.RANK: NEEDS_COMPARISONS | NEEDS_ORDER,
-    Windowed.NIGHT_SURPRISE: NEEDS_COMPARISONS,
-    Windowed.MAX: NEEDS_ORDER,
-    Windowed.RATIO_TO_MIN: NEEDS_ORDER,
-    Windowed.MERCHANTS: NEEDS_APART,
-    Windowed.DEVICES: NEEDS_APART,
-    Windowed.COUNTRIES: NEEDS_APART,
-    Windowed.COUNT_SAME_MERCHANT: NEEDS_APART,
-}
+def asked(*statistics: Windowed) -> int:
+    """Statistics as bits: a window carries those that some feature asks for."""
+    return sum(1 << statistic for statistic in statistics)
 
 
-def needs_of(statistic: Windowed) -> int:
-    """The bits that a window must carry for this statistic."""
-    return _NEEDS.get(statistic, 0)
+OF_AMOUNTS = (
+    *(Windowed.COUNT, Windowed.SUM, Windowed.MEAN, Windowed.MAX, Windowed.STD),
+    *(Windowed.RATIO_TO_MEAN, Windowed.Z_SCORE, Windowed.RANK, Windowed.RATIO_TO_MIN),
+    Windowed.COUNT_SMALL,
+)
+"""Those that times and amounts alone decide."""

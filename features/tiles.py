@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from features import layout
@@ -35,18 +34,14 @@ class Occurrences:
         """Of a table in EVENT_SCHEMA; an event without an entity has 0 there."""
         amounts = events["amount_minor"].to_numpy().astype(np.int64, copy=False)
         limited = np.clip(amounts, -layout.AMOUNT_CLAMP, layout.AMOUNT_CLAMP)
-        bits = hash_column(events["card_id"]) % np.uint64(layout.BITS)
-        entities = {entity: hashes(events[COLUMNS[entity]]) for entity in wanted}
-        return cls(clocks, limited, bits.astype(np.int64), entities)
+        bits = card_bits(hash_column(events["card_id"]))
+        entities = {entity: hash_column(events[COLUMNS[entity]]) for entity in wanted}
+        return cls(clocks, limited, bits, entities)
 
 
-def hashes(column: pa.ChunkedArray) -> Ints:
-    """The 64-bit hash of each identifier as a signed integer, never 0; 0 for null."""
-    hashed = hash_column(column).view(np.int64)
-    zero = hashed == 0
-    if zero.any():
-        hashed[zero & ~pc.is_null(column).to_numpy()] = 1
-    return hashed
+def card_bits(hashes: Ints) -> Ints:
+    """The bit that each card sets in a tile."""
+    return (hashes.view(np.uint64) % np.uint64(layout.BITS)).view(np.int64)
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,8 +71,9 @@ def test_a_tail_event_comes_back_whole(numbers: list[int], minutes: int) -> None
         World(1500, 4, days=400, partitions=1, merchants=9, shifted=0.2, equal_times=0.2),
         World(1500, 8, days=120, partitions=1, duplicates=0.1, missing=0.4, shifted=0.1),
         World(1500, 2, days=45, partitions=1, shifted=0.1),
+        World(1500, 1, days=45, partitions=1, shifted=0.01),
     ],
-    ids=["old events", "missing fields", "beyond the cap"],
+    ids=["old events", "missing fields", "beyond the cap", "beyond the room of a memory"],
 )
 def test_long_histories_serve_what_a_replay_gives(world: World) -> None:
     """Packed and read again at every commit, with what is left out: the same bits."""
