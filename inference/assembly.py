@@ -13,6 +13,7 @@ from inference.pins import RedisPins
 from inference.pipelines import make_notes, make_tallies
 from inference.scorer import Scorer, Topics
 from inference.shadow import ShadowBudget
+from inference.shared_registry import RedisBoard, SharedRegistry
 from inference.tallies import Meter
 
 
@@ -37,7 +38,9 @@ def make_scorer(settings: Settings, meter: Meter, pipeline: str = "") -> Scorer:
 def make_pool(settings: Settings, pipeline: str = "") -> ModelPool:
     """A model pool over the registry, nothing loaded yet."""
     notes = make_notes(settings, pipeline)
-    return ModelPool(MlflowRegistry(settings), FEATURE_SET.hash, notes=notes)
+    board = RedisBoard(settings.redis.url, settings.mlflow)
+    registry = SharedRegistry(MlflowRegistry(settings), board)
+    return ModelPool(registry, FEATURE_SET.hash, notes=notes)
 
 
 def make_pins(settings: Settings) -> RedisPins:

@@ -4,12 +4,14 @@ import json
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from contracts.errors import BundleError, RegistryError
 from contracts.settings import Settings
+from models.bundle_cache import bundle_digest, machine_cache
 from models.tracking import request_json, tracking_client
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous_champion"
 BUNDLE_ARTIFACT = "bundle"
+DIGEST_TAG = "fraud.bundle_sha256"
 
 
 def champion_version(settings: Settings) -> str | None:
@@ -85,7 +88,7 @@ def resolve(settings: Settings, version_or_alias: str) -> str:
 def load_bundle(
     settings: Settings, version_or_alias: str, *, feature_hash: str | None = None
 ) -> "Bundle":
-    """Download, read and test a model version; for the platform's features unless told otherwise.
+    """Get, read and test a model version; for the platform's features unless told otherwise.
 
     Raises:
         RegistryError: the registry does not answer, or this machine cannot open anything now.
@@ -114,12 +117,52 @@ def snapshot_ranges(settings: Settings, version: str) -> Mapping[int, int]:
 
 @contextmanager
 def _fetched(settings: Settings, version: str) -> Iterator[Path]:
-    """A version's bundle in a folder that goes away with the block."""
+    """A version's bundle in a folder that goes away with the block; downloaded once a machine."""
     from models.bundle import blamed
 
-    tracking_client(settings.mlflow)
     with blamed(version), tempfile.TemporaryDirectory(prefix="fraud-bundle-") as scratch:
-        yield fetch_version(settings.mlflow.model_name, version, Path(scratch))
+        digest = registered_digest(settings, version)
+        fetch = partial(fetch_version, settings, version)
+        if digest is None:  # registered before versions named it
+            yield fetch(Path(scratch))
+        else:
+            yield machine_cache().fetched(digest, Path(scratch), fetch)
+
+
+def registered_digest(settings: Settings, version: str) -> str | None:
+    """What the registry says of a version's content, None where it says nothing; a small request.
+
+    Raises:
+        RegistryError: the registry does not answer.
+        BundleError: there is no such version.
+    """
+    uri, name = settings.mlflow.tracking_uri, settings.mlflow.model_name
+    if not uri.startswith("http"):
+        return _client_digest(tracking_client(settings.mlflow), name, version)
+    query = urlencode({"name": name, "version": version})
+    body = request_json(f"{uri}/api/2.0/mlflow/model-versions/get?{query}")
+    if body is None:
+        raise _missing(version)
+    tags = json.loads(body)["model_version"].get("tags", ())
+    return next((str(tag["value"]) for tag in tags if tag["key"] == DIGEST_TAG), None)
+
+
+def _client_digest(client: Any, name: str, version: str) -> str | None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        found: str | None = client.get_model_version(name, version).tags.get(DIGEST_TAG)
+    except MlflowException as error:
+        if is_absence(error):
+            raise _missing(version) from error
+        raise RegistryError(f"the registry refused: {error}", value=version) from error
+    return found
+
+
+def _missing(version: str) -> BundleError:
+    return BundleError(
+        f"model version {version} is not in the registry", remedy="Run `fraud models list`"
+    )
 
 
 def _platform_hash() -> str:
@@ -128,15 +171,18 @@ def _platform_hash() -> str:
     return FEATURE_SET.hash
 
 
-def fetch_version(name: str, version: str, target: Path) -> Path:
-    """Download a version's files; the folder that holds the bundle.
+def fetch_version(settings: Settings, version: str, target: Path) -> Path:
+    """Download a version's files into a folder that is made; the one in it that holds the bundle.
 
     Raises:
         RegistryError: its files are out of reach now.
         BundleError: there is no such version, or it has no signature.
     """
+    tracking_client(settings.mlflow)
     from mlflow.artifacts import download_artifacts
 
+    target.mkdir(exist_ok=True)
+    name = settings.mlflow.model_name
     try:
         where = download_artifacts(f"models:/{name}/{version}", dst_path=str(target))
     except Exception as error:  # its client lets through what many libraries raise
@@ -191,8 +237,9 @@ def register_bundle(
     try:
         _ensure_model(client, name)
         model = _log_bundle(run_id, folder)
+        named = dict(tags) | {DIGEST_TAG: bundle_digest(folder)}
         version = client.create_model_version(
-            name, model.model_uri, run_id, tags=dict(tags), model_id=model.model_id
+            name, model.model_uri, run_id, tags=named, model_id=model.model_id
         )
     except MlflowException as error:
         raise RegistryError(f"the bundle could not be registered: {error}") from error

@@ -21,10 +21,12 @@ from inference_rig import (
 )
 from stream_process import EARLIEST, stream
 
+from contracts.errors import StoreError
 from contracts.kafka import make_producer
 from contracts.settings import Settings, load_settings
 from inference.decisions import FirstDecisions, read_decisions
 from inference.notes import LIFE, STOPPED, WAITING, Life, RedisNotes
+from inference.shared_registry import LONGEST_LOOK_SECONDS, LOOK_SECONDS, RedisBoard, Turn
 from inference.stream_state import stream_conditions
 from models.registry import CHAMPION
 from models.tracking import tracking_client
@@ -183,3 +185,24 @@ def test_processes_leave_notes_side_by_side(redis_url: str) -> None:
     found = {note.who: note for note in notes[1].read()}
     assert {who: note.body["state"] for who, note in found.items()} == {"a": STOPPED, "b": WAITING}
     assert abs(notes[0].now() - found["b"].said_at) < 10
+
+
+def test_processes_take_turns_at_the_registry(redis_url: str, settings: Settings) -> None:
+    """Who has the turn tells the others, who take the next; what was told does not last."""
+    boards = [RedisBoard(redis_url, settings.mlflow) for _ in range(2)]
+    assert boards[0].take_turn() == Turn(is_ours=True, told=None)
+    assert boards[1].take_turn() == Turn(is_ours=False, told=None)
+    boards[0].end_turn("7", LOOK_SECONDS)
+    assert boards[1].take_turn() == Turn(is_ours=False, told="7")
+    await_true(lambda: boards[1].take_turn() == Turn(is_ours=True, told="7"), "the turn", 5)
+    boards[1].end_turn(None, LONGEST_LOOK_SECONDS)
+    await_true(lambda: boards[0].take_turn() == Turn(is_ours=False, told=None), "silence", 5)
+
+
+def test_another_registry_has_turns_of_its_own(redis_url: str, settings: Settings) -> None:
+    """A model of the same name elsewhere is another model."""
+    elsewhere = settings.mlflow.model_copy(update={"tracking_uri": "http://127.0.0.1:9"})
+    assert RedisBoard(redis_url, settings.mlflow).take_turn().is_ours
+    assert RedisBoard(redis_url, elsewhere).take_turn().is_ours
+    with pytest.raises(StoreError):
+        RedisBoard("redis://127.0.0.1:9/0", elsewhere).take_turn()

@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,14 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from inference_rig import register_model
 from models_history import make_log
 from models_world import settings_with
 from restartable import Restartable
 
-from contracts.errors import ObjectStoreError, RegistryError
+from contracts.errors import BundleError, ObjectStoreError, RegistryError
 from contracts.settings import Settings, load_settings
+from features.definition import FEATURE_SET
 from models import steps
-from models.registry import CHALLENGER, alias_version, champion_version
+from models.registry import CHALLENGER, alias_version, champion_version, load_bundle
 from models.snapshot import take_snapshot
 from models.tracking import tracking_client
 from stack.layout import HOST, Layout
@@ -145,6 +148,39 @@ def test_mlflow_gone_before_and_during_registration(
     version = steps.select_and_register(*order)
     assert steps.select_and_register(*order) == version
     assert versions(settings) == [version] == [alias_version(settings, CHALLENGER)]
+
+
+def new_seed() -> int:
+    """Of a bundle that this machine has never seen."""
+    return random.SystemRandom().randrange(2**31)
+
+
+def test_a_bundle_is_downloaded_once_a_machine(
+    registry: tuple[Settings, Restartable], tmp_path: Path
+) -> None:
+    """The file store is not needed again; the registry is: it alone knows what a version is."""
+    settings, server = registry
+    version = register_model(settings, tmp_path / "model", seed=new_seed())
+    first = load_bundle(settings, version, feature_hash=FEATURE_SET.hash)
+    shutil.rmtree(tmp_path / "artifacts")
+    assert load_bundle(settings, version).golden == first.golden
+    with pytest.raises(BundleError, match="not in the registry"):
+        load_bundle(settings, "99")
+    server.kill()
+    with pytest.raises(RegistryError, match="does not answer"):
+        load_bundle(settings, version)
+
+
+def test_a_bundle_that_changed_in_the_file_store_is_refused(
+    registry: tuple[Settings, Restartable], tmp_path: Path
+) -> None:
+    """Though it would pass its own test: it is not what was registered."""
+    settings, _ = registry
+    version = register_model(settings, tmp_path / "model", seed=new_seed())
+    (stored,) = (tmp_path / "artifacts").rglob("bundle.json")
+    stored.write_text(stored.read_text() + "\n")
+    with pytest.raises(BundleError, match="not those that were registered"):
+        load_bundle(settings, version)
 
 
 KILL_WHEN_WRITTEN = """

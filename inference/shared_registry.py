@@ -1,0 +1,130 @@
+"""One look at the champion's alias for all processes: each looks in turn, the others read of it.
+
+A look costs the registry some milliseconds, and every scoring process wants five a second. What one
+of them found is passed on through Redis. Where nobody told anything lately (the registry or Redis
+is away, a process died in the middle of its look), each asks the registry itself.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import redis
+
+from contracts.errors import StoreError
+from contracts.settings import MlflowSettings
+from inference.model_pool import Registry
+from inference.ports import Model
+
+LOOK_SECONDS = 0.4
+"""From one look, by whichever process, to the next."""
+TOLD_SECONDS = 2.0
+"""So long what was found counts: then those who hear nothing new ask for themselves."""
+LONGEST_LOOK_SECONDS = 6.0
+"""More than a registry is waited for: until then nobody takes the turn of one who looks."""
+NO_CHAMPION = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Whether this process is to look now, and what was told last: a version, or NO_CHAMPION."""
+
+    is_ours: bool
+    told: str | None
+
+
+class Board(Protocol):
+    """Where processes agree on who looks and tell what they found; StoreError if unreachable."""
+
+    def take_turn(self) -> Turn:
+        """Take the next turn if nobody has it, and read what was told."""
+
+    def end_turn(self, found: str | None, next_seconds: float) -> None:
+        """Tell what was found, if anything was, and let somebody look again after so long."""
+
+
+class RedisBoard:
+    """Two keys that end by themselves, of their own for each registry and model name."""
+
+    def __init__(self, url: str, mlflow: MlflowSettings, *, timeout_seconds: float = 0.5) -> None:
+        about = f"{mlflow.tracking_uri}\0{mlflow.model_name}".encode()
+        self._told = f"fraud:champion:{hashlib.sha256(about).hexdigest()[:16]}"
+        self._turn = f"{self._told}:turn"
+        self._client = redis.Redis.from_url(
+            url, socket_timeout=timeout_seconds, socket_connect_timeout=timeout_seconds
+        )
+
+    def take_turn(self) -> Turn:
+        """See `Board`; one round trip."""
+        pipeline = self._client.pipeline(transaction=False)
+        pipeline.set(self._turn, 1, nx=True, px=_ms(LONGEST_LOOK_SECONDS))
+        pipeline.get(self._told)
+        is_ours, told = _answers(pipeline)
+        return Turn(bool(is_ours), None if told is None else told.decode())
+
+    def end_turn(self, found: str | None, next_seconds: float) -> None:
+        """See `Board`; one round trip."""
+        pipeline = self._client.pipeline(transaction=False)
+        if found is not None:
+            pipeline.set(self._told, found, px=_ms(TOLD_SECONDS))
+        pipeline.pexpire(self._turn, _ms(next_seconds))
+        _answers(pipeline)
+
+
+def _ms(seconds: float) -> int:
+    return max(1, round(seconds * 1000))
+
+
+def _answers(pipeline: Any) -> list[Any]:
+    try:
+        found: list[Any] = pipeline.execute()
+    except redis.RedisError as error:
+        raise StoreError(f"Redis failed: {error}", remedy="Check REDIS_URL") from error
+    return found
+
+
+class SharedRegistry:
+    """A registry whose champion is looked up once for all who share a board."""
+
+    def __init__(
+        self, registry: Registry, board: Board, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._registry = registry
+        self._board = board
+        self._clock = clock
+
+    def champion_version(self) -> str | None:
+        """See `Registry`; what another process found at most TOLD_SECONDS ago."""
+        try:
+            turn = self._board.take_turn()
+        except StoreError:
+            return self._registry.champion_version()
+        if turn.is_ours:
+            return self._look()
+        if turn.told is None:
+            return self._registry.champion_version()
+        return None if turn.told == NO_CHAMPION else turn.told
+
+    def _look(self) -> str | None:
+        """Ask, and tell the others; not after so long that another may have had its turn."""
+        began, found = self._clock(), None
+        try:
+            version = self._registry.champion_version()
+            found = version or NO_CHAMPION
+            return version
+        finally:
+            took = self._clock() - began
+            if took < LONGEST_LOOK_SECONDS:
+                with suppress(StoreError):
+                    self._board.end_turn(found, LOOK_SECONDS - took)
+
+    def challenger_version(self) -> str | None:
+        """See `Registry`; looked up so seldom that every process does it itself."""
+        return self._registry.challenger_version()
+
+    def load(self, version: str) -> Model:
+        """See `Registry`."""
+        return self._registry.load(version)
