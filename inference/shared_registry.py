@@ -19,7 +19,7 @@ from contracts.settings import MlflowSettings
 from inference.model_pool import Registry
 from inference.ports import Model
 
-LOOK_SECONDS = 0.4
+LOOK_SECONDS = 0.2
 """From one look, by whichever process, to the next."""
 TOLD_SECONDS = 2.0
 """So long what was found counts: then those who hear nothing new ask for themselves."""
