@@ -1,7 +1,6 @@
 """The Spark job on a real Kafka and Redis: exactly-once effect, hot swap, equality of paths."""
 
 import threading
-import time
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
@@ -115,24 +114,6 @@ def _decides(settings: Settings, feed: Feed, version: str) -> bool:
         decision["model_version"] == version
         for decision, _ in read_decisions(settings.kafka, FirstDecisions())
     )
-
-
-def test_a_lone_record_does_not_wait_for_others(home: Path, settings: Settings) -> None:
-    """With nothing behind it, a record is decided within half a second, at least now and then."""
-    promote(settings, register_model(settings, home / "bundle", seed=1))
-    feed = Feed(settings)
-    feed.send(500)
-    with stream(home, "run", "--starting", EARLIEST, "--trigger", "0"):
-        await_true(lambda: answer_count(settings) >= feed.sent, "the first decisions")
-        waits = [_seconds_to_answer(settings, feed) for _ in range(10)]
-    assert min(waits) < 0.5
-
-
-def _seconds_to_answer(settings: Settings, feed: Feed) -> float:
-    feed.send(1)
-    began = time.monotonic()
-    await_true(lambda: answer_count(settings) >= feed.sent, "an answer")
-    return time.monotonic() - began
 
 
 def _versions_by_batch(settings: Settings) -> dict[bytes, set[str]]:
