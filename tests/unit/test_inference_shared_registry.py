@@ -148,9 +148,10 @@ def test_an_answer_that_comes_too_late_is_not_told(fleet: Fleet) -> None:
 
 def test_the_time_of_a_slow_look_counts(fleet: Fleet) -> None:
     """The next one begins LOOK_SECONDS after the beginning of the last."""
-    fleet.registry.seconds = 0.3
+    fleet.registry.seconds = LOOK_SECONDS / 2
     fleet.look()
     assert fleet.board.turn_until == pytest.approx(LOOK_SECONDS)
+    assert fleet.registry.looks == 1
 
 
 def test_a_pool_follows_the_shared_champion(fleet: Fleet) -> None:
