@@ -78,11 +78,12 @@ def _sent_ms(message: Any) -> float:
 def recovery_seconds(
     trace: Trace, ended_ms: float, *, rate: float, until_ms: float = np.inf, version: str = ""
 ) -> float | None:
-    """From the end of a fault to the first moment when all is well again; None: not by `until_ms`.
+    """From the end of a fault until all is well and stays so; None: not by `until_ms`.
 
     All is well when something that was sent after the fault has been decided by the model (by
     `version`, if it is given), the rules decide nothing any more, and less than a second's worth of
-    what was sent waits for its decision.
+    what was sent waits for its decision. What a fault does may come after its end: the queue's last
+    time of more than that counts.
     """
     is_seen = trace.decided_ms < until_ms
     is_fresh = is_seen & (trace.sent_ms >= ended_ms)
@@ -90,7 +91,10 @@ def recovery_seconds(
     if not is_fresh.any():
         return None
     last_ruled = np.max(trace.decided_ms[is_seen & (trace.version == "")], initial=ended_ms)
-    earliest = max(float(trace.decided_ms[is_fresh].min()), float(last_ruled))
+    changes = np.concatenate([trace.sent_ms, trace.decided_ms[is_seen]])
+    changes = changes[(changes >= ended_ms) & (changes < until_ms)]
+    last_queue = np.max(changes[waiting(trace, changes) >= rate], initial=ended_ms)
+    earliest = max(float(trace.decided_ms[is_fresh].min()), float(last_ruled), float(last_queue))
     moments = np.sort(trace.decided_ms[is_seen])
     moments = moments[moments >= earliest]
     well = moments[waiting(trace, moments) < rate]

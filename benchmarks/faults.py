@@ -13,10 +13,10 @@ neither decision nor rejection. `duplicated_effects` are decision records that d
 of their source, which alone stands for readers; equal ones count as `repeats`. `feature_mismatches`
 are decisions, of `audited` that have features, whose features are not what Kafka says.
 `recovery_seconds` count from the moment when something was killed, resumed, emptied or freed until
-what was sent after it is decided by the model and less than a second's traffic waits; where a
-promotion falls into the fault, by the new model. `by_rules` were decided by the fallback tier;
-`most_waiting` is the longest queue from the fault on, and `said` the error with which the stream
-ended, if it did so by itself.
+what was sent after it is decided by the model and, from then on, less than a second's traffic
+waits; where a promotion falls into the fault, by the new model. `by_rules` were decided by the
+fallback tier; `most_waiting` is the longest queue from the fault on, and `said` the error with
+which the stream ended, if it did so by itself.
 """
 
 import argparse

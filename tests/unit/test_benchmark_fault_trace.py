@@ -35,6 +35,12 @@ def test_a_queue_must_be_gone() -> None:
     assert seconds((10_050, 11_000, "1"), *queue) == 5.002
 
 
+def test_a_queue_that_comes_later_counts() -> None:
+    """What was decided before the fault was felt is no recovery from it."""
+    queue = [(11_000 + n, 15_000.0 + n, "1") for n in range(12)]
+    assert seconds((10_050, 10_060, "1"), *queue) == 5.002
+
+
 def test_a_promoted_version_must_decide() -> None:
     """Where a version is awaited, the old champion's decisions prove nothing."""
     rows = [(10_100, 10_200, "1"), (13_000, 13_100, "2")]
