@@ -72,8 +72,13 @@ def link_last(memory: Ints, last: Ints, position: int) -> None:
 
 
 @part
-def remember(memory: Ints, cursor: Ints, position: int, time: int, event: Ints) -> None:
-    """Insert the event at `position` (absolute), in order of effective time, then of offset."""
+def remember(
+    memory: Ints, cursor: Ints, position: int, time: int, event: Ints, is_described: bool
+) -> None:
+    """Insert the event at `position` (absolute), in order of effective time, then of offset.
+
+    Of events that are not described the rest of the memory stays 0, which is what they hold there.
+    """
     start, end = cursor[layout.C_START], cursor[layout.C_END]
     for j in range(end, position, -1):
         for row in range(layout.M_NEXT_MERCHANT):
@@ -81,13 +86,14 @@ def remember(memory: Ints, cursor: Ints, position: int, time: int, event: Ints) 
     memory[layout.M_TIME, position] = time
     memory[layout.M_AMOUNT, position] = clamped(event[layout.E_AMOUNT])
     memory[layout.M_ID, position] = event[layout.E_ID]
-    memory[layout.M_MERCHANT, position] = event[layout.E_MERCHANT]
-    memory[layout.M_DEVICE, position] = event[layout.E_DEVICE]
-    memory[layout.M_COUNTRY, position] = event[layout.E_COUNTRY]
-    memory[layout.M_CATEGORY, position] = event[layout.E_CATEGORY]
-    memory[layout.M_LATITUDE, position] = event[layout.E_LATITUDE]
-    memory[layout.M_LONGITUDE, position] = event[layout.E_LONGITUDE]
-    memory[layout.M_FLAGS, position] = event[layout.E_FLAGS] & layout.REMEMBERED_FLAGS
+    if is_described:
+        memory[layout.M_MERCHANT, position] = event[layout.E_MERCHANT]
+        memory[layout.M_DEVICE, position] = event[layout.E_DEVICE]
+        memory[layout.M_COUNTRY, position] = event[layout.E_COUNTRY]
+        memory[layout.M_CATEGORY, position] = event[layout.E_CATEGORY]
+        memory[layout.M_LATITUDE, position] = event[layout.E_LATITUDE]
+        memory[layout.M_LONGITUDE, position] = event[layout.E_LONGITUDE]
+        memory[layout.M_FLAGS, position] = event[layout.E_FLAGS] & layout.REMEMBERED_FLAGS
     cursor[layout.C_END] = end + 1
     if end + 1 - start > layout.CAP:
         cursor[layout.C_START] = start + 1

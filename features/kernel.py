@@ -29,6 +29,7 @@ from features.windows import (
     L_DEVICE,
     L_MERCHANT,
     LAST,
+    NEEDS_APART,
     RUNNING,
     SAME_MERCHANT,
     add_up,
@@ -42,7 +43,7 @@ from features.windows import (
     place_windows,
     same_merchants,
     shares,
-    sum_windows,
+    sum_window,
     tell_apart,
 )
 
@@ -52,8 +53,9 @@ Card = tuple[Ints, Ints, Ints, Ints, Ints, Ints]
 """What is kept of a card while its events are folded one after the other: its memory; the running
 sums of it; per window where it began, and what is `kept` of it; where the last ones stand; where
 identifiers are marked."""
-Plan = tuple[Ints, Ints, int, bool]
-"""Windows, slots, all that is asked of any window, and whether identifiers are asked for."""
+Plan = tuple[Ints, Ints, int, bool, bool]
+"""Windows, slots, all that is asked of any window; whether more than times and amounts is asked
+for, and whether numbers of `Instant` are."""
 
 LATE, DUPLICATE = 1, 2
 EARTH_KM = 6371.0
@@ -158,15 +160,15 @@ def emit(slots: Ints, numbers: Floats, out: Floats) -> None:
 
 
 @part
-def relate(card: Card, start: int, position: int, end: int, is_linked: bool) -> None:
+def relate(card: Card, start: int, position: int, end: int, is_described: bool) -> None:
     """Link the event remembered at `position`, and take it into the windows."""
     memory, kept, last = card[0], card[3], card[4]
     if position + 1 == end:
-        if is_linked:
+        if is_described:
             link_last(memory, last, position)
-        enter(memory, position, last, kept)
+        enter(memory, position, last, is_described, kept)
     else:
-        if is_linked:
+        if is_described:
             link_all(memory, start, end)
         kept[:, K_END] = layout.MISSING
 
@@ -205,15 +207,16 @@ def windowed(
     windows, position = plan[0], span[1]
     own = clamped(event[layout.E_AMOUNT])
     place_windows(memory, span[0], position, time, windows, starts)
-    sum_windows(running, starts, position, own, sums)
     if plan[2] & SAME_MERCHANT:
         same_merchants(memory, starts, position, event[layout.E_MERCHANT], windows, sums)
     for k in range(len(windows)):
         asked, at = windows[k, 1], INSTANTS + k * STATISTICS
+        sum_window(running, starts[k], position, own, asked, k, sums)
         keep(memory, starts[k], position, asked, kept[k])
         order_window(memory, position, own, asked, k, kept, sums)
-        tell_apart(last, event, k, kept, sums)
-        counts(sums, k, event, numbers, at)
+        if asked & NEEDS_APART:
+            tell_apart(last, event, k, kept, sums)
+        counts(sums, k, asked, event, numbers, at)
         shares(sums, k, asked, event, numbers, at)
         if asked & COMPARED:
             comparisons(sums, k, asked, event, numbers, at)
@@ -246,7 +249,7 @@ def fold(
     if len(out) > 0:
         add_up(memory, running, cursor[layout.C_START], cursor[layout.C_END])
     card = (memory, running, starts, kept, np.empty(LAST, np.int64), np.zeros(2, np.int64))
-    plan = (windows, slots, all_asked(windows), True)
+    plan = (windows, slots, all_asked(windows), True, has_instants(slots))
     return fold_on(card, cursor, event, plan, numbers, sums, out)
 
 
@@ -272,7 +275,7 @@ def describe(
     out: Floats,
 ) -> None:
     """Features of an event that sees the remembered events at `span`'s positions."""
-    if has_instants(plan[1]):
+    if plan[4]:
         instants(card[0], card[4], span, time, event, numbers)
     windowed(card, span, time, event, plan, numbers, sums)
     emit(plan[1], numbers, out)
@@ -317,7 +320,7 @@ def fold_on(
         describe(card, (first, position), time, event, plan, numbers, sums, out)
     if status & DUPLICATE == 0:
         cursor[layout.C_START] = first
-        remember(memory, cursor, position, time, event)
+        remember(memory, cursor, position, time, event, plan[3])
         relate(card, first, position, end + 1, plan[3])
         add_up(memory, running, position, end + 1)
     return status
@@ -369,7 +372,7 @@ def fold_groups(
     kept = np.zeros((len(windows), KEPT), np.int64)
     last, marks = np.zeros(LAST, np.int64), np.zeros(MARKS + 1, np.int64)
     card = (memory, running, starts, kept, last, marks)
-    plan = (windows, slots, all_asked(windows), not is_of_amounts)
+    plan = (windows, slots, all_asked(windows), not is_of_amounts, has_instants(slots))
     cursor = np.zeros(layout.CURSOR_WIDTH, np.int64)
     numbers = np.zeros(INSTANTS + len(windows) * STATISTICS, np.float64)
     sums = np.zeros((len(windows), layout.ACCUMULATORS), np.int64)

@@ -31,7 +31,10 @@ SAME_MERCHANT, RATIO_TO_MIN = asked(Windowed.COUNT_SAME_MERCHANT), asked(Windowe
 RATIO_TO_MEAN, Z_SCORE = asked(Windowed.RATIO_TO_MEAN), asked(Windowed.Z_SCORE)
 NEEDS_LARGEST = asked(Windowed.MAX)
 NEEDS_APART = asked(Windowed.MERCHANTS, Windowed.DEVICES, Windowed.COUNTRIES)
+NEEDS_SQUARES = STD | Z_SCORE
 RANK, NIGHT_SURPRISE = asked(Windowed.RANK), asked(Windowed.NIGHT_SURPRISE)
+NEEDS_MARKS = NIGHT_SHARE | NIGHT_SURPRISE
+NEEDS_MARKS |= asked(Windowed.COUNT_ONLINE, Windowed.COUNT_CASH, Windowed.COUNT_SMALL)
 COMPARED = RATIO_TO_MEAN | Z_SCORE | RANK | NIGHT_SURPRISE
 MARK = (1 << 16) - 1
 """A count of remembered events fits in so many bits: there is room for `layout.ROOM` of them."""
@@ -77,21 +80,22 @@ def place_windows(
 
 
 @part
-def sum_windows(running: Ints, starts: Ints, position: int, own: int, sums: Ints) -> None:
+def sum_window(
+    running: Ints, start: int, position: int, own: int, asked: int, k: int, sums: Ints
+) -> None:
     """What adds up, as the difference of two running sums; `own` is the event's limited amount.
 
     All sums fit 64 bits, so the squares of distances are exact however they are made.
     """
-    for k in range(len(starts)):
-        start = starts[k]
-        count = position - start
-        total = running[R_TOTAL, position] - running[R_TOTAL, start]
+    count = position - start
+    total = running[R_TOTAL, position] - running[R_TOTAL, start]
+    sums[k, layout.A_COUNT], sums[k, layout.A_SUM] = count, total
+    if asked & NEEDS_SQUARES:
         squares = running[R_SQUARES, position] - running[R_SQUARES, start]
-        marks = running[R_MARKS, position] - running[R_MARKS, start]
-        sums[k, layout.A_COUNT] = count
-        sums[k, layout.A_SUM] = total
         sums[k, layout.A_SHIFTED] = total - count * own
         sums[k, layout.A_SHIFTED_SQUARES] = squares - 2 * own * total + count * own * own
+    if asked & NEEDS_MARKS:
+        marks = running[R_MARKS, position] - running[R_MARKS, start]
         sums[k, layout.A_NIGHT] = (marks >> AT_NIGHT) & MARK
         sums[k, layout.A_ONLINE] = (marks >> AT_ONLINE) & MARK
         sums[k, layout.A_CASH] = (marks >> AT_CASH) & MARK
@@ -174,18 +178,26 @@ def keep(memory: Ints, start: int, position: int, asked: int, kept: Ints) -> Non
 
 
 @part
-def enter(memory: Ints, position: int, last: Ints, kept: Ints) -> None:
-    """Take the event that is now remembered at `position` into the windows that end before it."""
-    amount = memory[layout.M_AMOUNT, position]
+def enter_apart(memory: Ints, position: int, last: Ints, kept: Ints) -> None:
+    """Count the event at `position` where none of the window has its merchant, device, country."""
+    start = kept[K_START]
     has_device = memory[layout.M_DEVICE, position] != 0
     has_country = memory[layout.M_COUNTRY, position] != 0
+    kept[K_MERCHANTS] += last[L_MERCHANT] < start
+    kept[K_DEVICES] += has_device & (last[L_DEVICE] < start)
+    kept[K_COUNTRIES] += has_country & (last[L_COUNTRY] < start)
+
+
+@part
+def enter(memory: Ints, position: int, last: Ints, is_described: bool, kept: Ints) -> None:
+    """Take the event that is now remembered at `position` into the windows that end before it."""
+    amount = memory[layout.M_AMOUNT, position]
     for k in range(len(kept)):
         if kept[k, K_END] != position:
             continue
         start, largest, smallest = kept[k, K_START], kept[k, K_LARGEST], kept[k, K_SMALLEST]
-        kept[k, K_MERCHANTS] += last[L_MERCHANT] < start
-        kept[k, K_DEVICES] += has_device & (last[L_DEVICE] < start)
-        kept[k, K_COUNTRIES] += has_country & (last[L_COUNTRY] < start)
+        if is_described:
+            enter_apart(memory, position, last, kept[k])
         if largest < start or amount >= memory[layout.M_AMOUNT, largest]:
             kept[k, K_LARGEST] = position
         if amount > 0 and (smallest < start or amount <= memory[layout.M_AMOUNT, smallest]):
@@ -233,19 +245,22 @@ def deviation(count: int, shifted: int, squares: int) -> float:
 
 
 @part
-def counts(sums: Ints, k: int, event: Ints, out: Floats, at: int) -> None:
+def counts(sums: Ints, k: int, asked: int, event: Ints, out: Floats, at: int) -> None:
     """The statistics of window `k` that count or add; this event is one of its own window."""
     flags, amount = event[layout.E_FLAGS], clamped(event[layout.E_AMOUNT])
     out[at + 0] = sums[k, layout.A_COUNT] + 1
     out[at + 1] = sums[k, layout.A_SUM] + amount
     out[at + 3] = sums[k, layout.A_MAX]
-    out[at + 5] = sums[k, layout.A_MERCHANTS] + 1
-    out[at + 6] = sums[k, layout.A_DEVICES] + (event[layout.E_DEVICE] != 0)
-    out[at + 7] = sums[k, layout.A_COUNTRIES] + (event[layout.E_COUNTRY] != 0)
-    out[at + 9] = sums[k, layout.A_ONLINE] + ((flags >> 1) & 1)
-    out[at + 10] = sums[k, layout.A_CASH] + ((flags >> 2) & 1)
-    out[at + 11] = sums[k, layout.A_SMALL] + (amount < layout.SMALL_AMOUNT)
-    out[at + 12] = sums[k, layout.A_SAME_MERCHANT] + 1
+    if asked & NEEDS_APART:
+        out[at + 5] = sums[k, layout.A_MERCHANTS] + 1
+        out[at + 6] = sums[k, layout.A_DEVICES] + (event[layout.E_DEVICE] != 0)
+        out[at + 7] = sums[k, layout.A_COUNTRIES] + (event[layout.E_COUNTRY] != 0)
+    if asked & NEEDS_MARKS:
+        out[at + 9] = sums[k, layout.A_ONLINE] + ((flags >> 1) & 1)
+        out[at + 10] = sums[k, layout.A_CASH] + ((flags >> 2) & 1)
+        out[at + 11] = sums[k, layout.A_SMALL] + (amount < layout.SMALL_AMOUNT)
+    if asked & SAME_MERCHANT:
+        out[at + 12] = sums[k, layout.A_SAME_MERCHANT] + 1
 
 
 @part
