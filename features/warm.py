@@ -28,25 +28,37 @@ class _NoHistory:
 
 
 def load_kernels() -> None:
-    """Replay and serve one made-up event: seconds on the first run, then as long as a file read."""
-    event = {
-        "partition": 0,
-        "offset": 0,
-        "timestamp_us": _TIME_US,
-        "schema_version": 1,
-        "transaction_id": "warm-up",
-        "event_time": _TIME_US,
-        "card_id": "warm-up",
-        "merchant_id": "warm-up",
-        "amount_minor": 1,
-        "country": "DE",
-        "device_id": "warm-up",
-        "ip_prefix": "warm-up",
-    }
-    events = pa.Table.from_pylist([event], schema=EVENT_SCHEMA)
-    replay(events)
-    partitions_of(events["card_id"], 4)
-    tiles = TileReader(folded(events))
-    server = FeatureServer(MemoryStateStore(), "warm-up", history=_NoHistory(), tiles=tiles)
-    server.ensure(0, 0)
-    server.serve(events, committed={0: 0})
+    """Replay and serve made-up events: seconds on the first run, then as long as a file read.
+
+    One, then two: columns of a single row are contiguous in memory, which is another type of array,
+    for which Numba compiles another kernel.
+    """
+    for count in (1, 2):
+        events = _made_up(count)
+        replay(events)
+        partitions_of(events["card_id"], 4)
+        tiles = TileReader(folded(events))
+        server = FeatureServer(MemoryStateStore(), "warm-up", history=_NoHistory(), tiles=tiles)
+        server.ensure(0, 0)
+        server.serve(events, committed={0: 0})
+
+
+def _made_up(count: int) -> pa.Table:
+    events = [
+        {
+            "partition": 0,
+            "offset": offset,
+            "timestamp_us": _TIME_US,
+            "schema_version": 1,
+            "transaction_id": f"warm-up-{offset}",
+            "event_time": _TIME_US,
+            "card_id": "warm-up",
+            "merchant_id": "warm-up",
+            "amount_minor": 1,
+            "country": "DE",
+            "device_id": "warm-up",
+            "ip_prefix": "warm-up",
+        }
+        for offset in range(count)
+    ]
+    return pa.Table.from_pylist(events, schema=EVENT_SCHEMA)

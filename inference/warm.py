@@ -19,17 +19,26 @@ _RECORD = (
 
 
 def load_kernels() -> None:
-    """Read, serve, explain and write one made-up transaction: seconds on the first run ever."""
+    """Read, serve, explain and write made-up transactions: seconds on the first run ever.
+
+    One, then two, as `features.warm` does.
+    """
     warm.load_kernels()
-    rows = parse_transactions([_RECORD]).rows
-    none = np.zeros(1, dtype=np.int64)
-    events = EventRows(rows, np.zeros(1, dtype=np.int32), none, none)
+    for count in (1, 2):
+        _decide(count)
+
+
+def _decide(count: int) -> None:
+    rows = parse_transactions([_RECORD] * count).rows
+    sources = np.arange(count)
+    events = EventRows(rows, np.zeros(count, dtype=np.int32), sources, sources)
+    rows.array("country")  # as rules read it
     home_partitions(rows, 1)
     grouped_by_card(events, encoded(events).hashes)  # bytes that were read are of another type
-    values = np.zeros((1, len(FEATURE_SET.features)))
+    values = np.zeros((count, len(FEATURE_SET.features)))
     reasons = top_reasons(values, values + 1.0, ReasonMap.of(FEATURE_SET), "path")
-    no, one = np.zeros(1, dtype=np.bool_), np.ones(1)
-    decision = np.zeros(1, dtype=np.int8)
+    no, one = np.zeros(count, dtype=np.bool_), np.ones(count)
+    none, decision = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int8)
     encode_decisions(
         "warm-up",
         events,
