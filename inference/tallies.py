@@ -24,6 +24,8 @@ LATENCY_BUCKETS_MS = (2, 5, 10, 20, 50, 100, 200, 300, 500, 1_000, 2_000, 5_000,
 LATENCY_PREFIX = "latency_ms:"
 LATENCY_SUM = "latency_sum_ms"
 OLDEST_MS = 3_600_000
+TIME_DIGITS = 17
+"""Microseconds since the epoch have sixteen."""
 SKEW_MS = 10_000
 """Clocks that a time server keeps differ by far less."""
 AGES_AT_ONCE = 1_000
@@ -143,9 +145,13 @@ class Meter:
 
 
 def ages_ms(sent: Sequence[bytes | None], now_ms: float) -> list[float]:
-    """How long ago records were sent, in ms; what was not sent live is left out."""
-    ages = [now_ms - int(value) / 1000 for value in sent if value is not None and value.isdigit()]
-    return [age for age in ages if age < OLDEST_MS]
+    """How long ago records were sent, in ms; left out is what was not sent live or tells no time.
+
+    Anybody may write anything into a record's header.
+    """
+    times = [value for value in sent if value is not None and len(value) <= TIME_DIGITS]
+    ages = [now_ms - int(value) / 1000 for value in times if value.isdigit()]
+    return [age for age in ages if abs(age) < OLDEST_MS]
 
 
 def latency_counts(ages: Sequence[float]) -> Mapping[str, int]:

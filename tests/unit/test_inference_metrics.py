@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from contracts.errors import StoreError
@@ -55,6 +56,12 @@ def test_latencies_fall_into_buckets_by_age() -> None:
 def test_backfilled_records_do_not_count_as_slow() -> None:
     """Older than an hour means that it was not sent live."""
     assert ages_ms([b"1"], 1e9) == []
+
+
+@pytest.mark.parametrize("sent", [b"9" * 17, b"9" * 25, b"9" * 400, b"9" * 5_000, b"-1", b""])
+def test_a_header_that_tells_no_time_does_no_harm(sent: bytes) -> None:
+    """Anybody may write into a record's header: nothing is counted, and nothing breaks."""
+    assert ages_ms([sent], 1e12) == []
 
 
 def test_counts_wait_while_the_store_is_away() -> None:
