@@ -273,7 +273,7 @@ class EventRows:
             return self.rows.numbers[:, NUMBERS.index(name)]
         if name in REALS:
             return self.rows.reals[:, REALS.index(name)]
-        return self.offsets if name == "offset" else self.timestamps_us
+        return {"offset": self.offsets, "timestamp_us": self.timestamps_us}[name]
 
     def take(self, rows: Ints) -> "EventRows":
         """Some of the events."""

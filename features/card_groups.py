@@ -6,15 +6,16 @@ from numpy.typing import NDArray
 from contracts.transaction_rows import CARD_ID, EventRows, Text
 from features.compiled import kernel, part
 from features.encoding import H_CARD
+from features.hash_table import SPARSE, spread
 
 Ints = NDArray[np.int64]
 
 
 def grouped_by_card(events: EventRows, hashes: Ints) -> tuple[Ints, Ints]:
-    """Row numbers by (partition, card), and each group's bounds; a partition's stand together.
+    """Row numbers grouped by (partition, card), in the order of first rows; each group's bounds.
 
-    The rows of a partition stand together in offset order. Cards whose hashes are equal are told
-    apart by their identifiers.
+    In `events` the rows of a partition stand together in offset order: so do its groups. Cards
+    whose hashes are equal are told apart by their identifiers.
     """
     cards, sequence = events.rows.text_of(CARD_ID), np.arange(len(events))
     order, _, bounds = group_rows(cards, hashes[:, H_CARD], events.partitions, sequence)
@@ -32,22 +33,6 @@ def is_same_text(text: Text, i: int, j: int) -> bool:
     for k in range(size):
         different += text.content[np.uint64(first + k)] != text.content[np.uint64(second + k)]
     return different == 0
-
-
-SPARSE = 8
-"""A hash table has so many slots per key: what is looked for is nearly always found at once."""
-
-
-@kernel
-def spread(keys: Ints, known: int, size: int) -> NDArray[np.int32]:
-    """A hash table of `size` slots, a power of two: the keys' numbers from 1 on, 0 where empty."""
-    slots = np.zeros(size, np.int32)
-    for number in range(known):
-        slot = keys[number] & (size - 1)
-        while slots[slot] != 0:
-            slot = (slot + 1) & (size - 1)
-        slots[slot] = number + 1
-    return slots
 
 
 @part

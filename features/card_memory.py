@@ -5,9 +5,18 @@ from numpy.typing import NDArray
 
 from features import layout
 from features.compiled import part
-from features.windows import L_COUNTRY, LAST, clamped
 
 Ints = NDArray[np.int64]
+
+L_MERCHANT, L_DEVICE, L_COUNTRY, L_CATEGORY = range(4)
+"""Of an event's own merchant and so on: where the card's last one stands, or -1."""
+LAST = 4
+
+
+@part
+def clamped(amount: int) -> int:
+    """The amount as statistics see it."""
+    return min(max(amount, -layout.AMOUNT_CLAMP), layout.AMOUNT_CLAMP)
 
 
 @part

@@ -14,7 +14,7 @@ def partition_clocks(records: pa.Table) -> Ints:
     """
     stamps = stamps_ms(records)
     partitions = records["partition"].to_numpy()
-    order = in_offset_order(records)
+    order = by_partition_and_offset(records)
     edges = np.flatnonzero(np.diff(partitions[order])) + 1
     clocks = np.empty(len(stamps), dtype=np.int64)
     for rows in np.split(order, edges):
@@ -22,7 +22,7 @@ def partition_clocks(records: pa.Table) -> Ints:
     return clocks
 
 
-def in_offset_order(records: pa.Table) -> Ints:
+def by_partition_and_offset(records: pa.Table) -> Ints:
     """Row numbers by partition and offset: sorted only where they are not in that order yet."""
     partitions, offsets = records["partition"].to_numpy(), records["offset"].to_numpy()
     steps = np.diff(partitions)

@@ -31,6 +31,7 @@ KERNEL_SOURCES = (
     "compiled",
     "encoding",
     "entity_replay",
+    "hash_table",
     "hashing",
     "kernel",
     "layout",

@@ -17,7 +17,7 @@ from features.calendar import CALENDAR_VERSION
 from features.catalogue import CARD_FEATURES, SHARED_FEATURES
 from features.feature import SHARED_ENTITIES, Feature
 from features.shared_plan import SharedPlan, plan_of
-from features.statistic import INSTANTS, OF_AMOUNTS, STATISTICS, Windowed, asked
+from features.statistic import INSTANTS, OF_AMOUNTS, STATISTICS, Windowed, as_bits
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class FeatureSet:
         needs = dict.fromkeys(self.windows_ms.tolist(), 0)
         for feature in self.features:
             if isinstance(feature.statistic, Windowed) and feature.window_ms is not None:
-                needs[feature.window_ms] |= asked(feature.statistic)
+                needs[feature.window_ms] |= as_bits(feature.statistic)
         return np.array(list(needs.items()), dtype=np.int64).reshape(len(needs), 2)
 
     @cached_property

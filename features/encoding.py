@@ -1,6 +1,6 @@
 """Transactions to the integers that the kernels read: the one place that says how."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,6 +14,7 @@ from contracts.transaction_rows import EventBatch, EventRows, Text
 from features import layout
 from features.calendar import CALENDAR_UNIT, calendar
 from features.compiled import kernel, part, prefetched_in_bunches
+from features.feature import ID_FIELDS, Entity
 from features.hashing import hash_all
 
 Bytes = NDArray[np.uint8]
@@ -25,6 +26,8 @@ H_CARD, H_MERCHANT, H_DEVICE, H_NETWORK, H_ID = range(5)
 """Columns of whole hashes: XXH64 as a signed integer, never 0 but where there is no identifier."""
 HASHED = ("card_id", "merchant_id", "device_id", "ip_prefix", "transaction_id")
 HASHES = len(HASHED)
+HASH_OF: Mapping[Entity, int] = {entity: HASHED.index(field) for entity, field in ID_FIELDS.items()}
+"""The column of each entity's hashes."""
 CHUNK = 1 << 14
 """Rows at a time, so that what is made on the way stays in the processor's cache."""
 
@@ -74,9 +77,9 @@ def encode(table: pa.Table, places: Ints, hashes: Ints, *, is_described: bool) -
     start = 0
     for batch in table.to_batches(max_chunksize=CHUNK):
         rows = slice(start, start + len(batch))
-        part_of = EventBatch(batch)
-        _hash(part_of, hashes[rows], range(H_MERCHANT, HASHES) if is_described else (H_ID,))
-        _encode_into(part_of, places[rows], hashes[rows], is_described, events)
+        piece = EventBatch(batch)
+        _hash(piece, hashes[rows], range(H_MERCHANT, HASHES) if is_described else (H_ID,))
+        _encode_into(piece, places[rows], hashes[rows], is_described, events)
         start += len(batch)
     return events
 

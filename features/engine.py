@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from contracts.transaction_rows import text_of
 from features.card_groups import group_rows
-from features.clocks import in_offset_order
+from features.clocks import by_partition_and_offset
 from features.definition import FEATURE_SET, FeatureSet
 from features.encoding import H_CARD, HASHES, encode
 from features.hashing import hash_all
@@ -50,16 +50,21 @@ def replay_cards(events: pa.Table, feature_set: FeatureSet = FEATURE_SET) -> Fea
 
 
 def _room_for_hashes(events: int) -> Ints:
-    """Int64 [n, HASHES], the numbers of a column side by side; never contiguous as a whole."""
+    """Int64 [n, HASHES], the numbers of a column side by side.
+
+    A row too many, so that no table is contiguous as a whole: all are of one type for Numba.
+    """
     return np.empty((events + 1, HASHES), dtype=np.int64, order="F")[:events]
 
 
 def _replay_cards(events: pa.Table, feature_set: FeatureSet, hashes: Ints) -> FeatureMatrix:
-    """Fills `hashes` as well, if anything but times and amounts is asked for."""
-    order, places, bounds = card_groups(events, hashes[:, H_CARD])
-    encoded = encode(events, places, hashes, is_described=not feature_set.is_of_amounts)
+    """Fills `hashes` as well: where only times and amounts are asked for, those of cards alone."""
     values = np.empty((len(events), len(feature_set.features)), dtype=np.float64)
     statuses = np.zeros(len(events), dtype=np.int64)
+    if len(events) == 0:
+        return matrix(values, statuses)
+    order, places, bounds = card_groups(events, hashes[:, H_CARD])
+    encoded = encode(events, places, hashes, is_described=not feature_set.is_of_amounts)
     fold_groups(
         encoded, order, bounds, feature_set.windows, feature_set.slots, feature_set.is_of_amounts,
         values, statuses,
@@ -80,7 +85,7 @@ def card_groups(events: pa.Table, hashes: Ints) -> tuple[Ints, Ints, Ints]:
     cards = text_of(events["card_id"])
     hash_all(cards, hashes)
     partitions = events["partition"].to_numpy().copy()  # kernels tell apart what can be written
-    return group_rows(cards, hashes, partitions, in_offset_order(events))
+    return group_rows(cards, hashes, partitions, by_partition_and_offset(events))
 
 
 def warm_up() -> None:

@@ -1,5 +1,6 @@
 """One declared feature; its name is derived, never typed."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,6 +12,13 @@ Group = Literal["temporal", "behavioural", "monetary", "merchant", "device"]
 Kind = Literal["numeric", "categorical", "boolean"]
 Entity = Literal["transaction", "card", "merchant", "device", "ip_prefix"]
 SHARED_ENTITIES: tuple[Entity, ...] = ("merchant", "device", "ip_prefix")
+ID_FIELDS: Mapping[Entity, str] = {
+    "card": "card_id",
+    "merchant": "merchant_id",
+    "device": "device_id",
+    "ip_prefix": "ip_prefix",
+}
+"""The field of a transaction that names each entity."""
 SHARED_WINDOWS = (HOUR, DAY, 7 * DAY, 30 * DAY)
 """Each is made of tiles of one length: minutes, hours, and days for the last two."""
 

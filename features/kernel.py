@@ -5,12 +5,19 @@ from the remembered events themselves, and every mean is one division at the end
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features import layout
 from features.card_memory import (
+    L_CATEGORY,
+    L_COUNTRY,
+    L_DEVICE,
+    L_MERCHANT,
+    LAST,
+    clamped,
     find_last,
     first_remembered,
     link_all,
@@ -24,16 +31,10 @@ from features.windows import (
     COMPARED,
     K_END,
     KEPT,
-    L_CATEGORY,
-    L_COUNTRY,
-    L_DEVICE,
-    L_MERCHANT,
-    LAST,
     NEEDS_APART,
     RUNNING,
     SAME_MERCHANT,
     add_up,
-    clamped,
     comparisons,
     counts,
     enter,
@@ -49,13 +50,35 @@ from features.windows import (
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
-Card = tuple[Ints, Ints, Ints, Ints, Ints, Ints]
-"""What is kept of a card while its events are folded one after the other: its memory; the running
-sums of it; per window where it began, and what is `kept` of it; where the last ones stand; where
-identifiers are marked."""
-Plan = tuple[Ints, Ints, int, bool, bool]
-"""Windows, slots, all that is asked of any window; whether more than times and amounts is asked
-for, and whether numbers of `Instant` are."""
+
+
+class Card(NamedTuple):
+    """What is kept of a card while its events are folded one after the other.
+
+    Its memory and the running sums of it; per window where it began, and what is `kept` of it;
+    where the last ones stand; which identifiers it may have had, see `may_be_known`.
+    """
+
+    memory: Ints
+    running: Ints
+    starts: Ints
+    kept: Ints
+    last: Ints
+    seen: Ints
+
+
+class Plan(NamedTuple):
+    """What is asked for: of each window, in each slot of a vector, and of any window at all.
+
+    `is_described`: more than times and amounts; `has_instants`: numbers of `Instant`.
+    """
+
+    windows: Ints
+    slots: Ints
+    asked: int
+    is_described: bool
+    has_instants: bool
+
 
 LATE, DUPLICATE = 1, 2
 EARTH_KM = 6371.0
@@ -63,8 +86,8 @@ PADDING = 158
 """Columns more than a replay needs: rows a multiple of 4 KiB apart share few lines of the cache."""
 AHEAD = 2
 """So many events before its turn the whole row for its features is asked for."""
-MARKS = 2048
-"""A power of two: so many places there are to mark the identifiers that a card has had."""
+SEEN = 2048
+"""A power of two: so many places there are to note the identifiers that a card has had."""
 NAN = math.nan
 
 
@@ -162,7 +185,7 @@ def emit(slots: Ints, numbers: Floats, out: Floats) -> None:
 @part
 def relate(card: Card, start: int, position: int, end: int, is_described: bool) -> None:
     """Link the event remembered at `position`, and take it into the windows."""
-    memory, kept, last = card[0], card[3], card[4]
+    memory, kept, last = card.memory, card.kept, card.last
     if position + 1 == end:
         if is_described:
             link_last(memory, last, position)
@@ -203,19 +226,19 @@ def windowed(
     sums: Ints,
 ) -> None:
     """The numbers of all windows over the visible events, those at `span`'s positions."""
-    memory, running, starts, kept, last, _ = card
-    windows, position = plan[0], span[1]
+    memory, starts, last = card.memory, card.starts, card.last
+    windows, position = plan.windows, span[1]
     own = clamped(event[layout.E_AMOUNT])
     place_windows(memory, span[0], position, time, windows, starts)
-    if plan[2] & SAME_MERCHANT:
+    if plan.asked & SAME_MERCHANT:
         same_merchants(memory, starts, position, event[layout.E_MERCHANT], windows, sums)
     for k in range(len(windows)):
         asked, at = windows[k, 1], INSTANTS + k * STATISTICS
-        sum_window(running, starts[k], position, own, asked, k, sums)
-        keep(memory, starts[k], position, asked, kept[k])
-        order_window(memory, position, own, asked, k, kept, sums)
+        sum_window(card.running, starts[k], position, own, asked, k, sums)
+        keep(memory, starts[k], position, asked, card.kept[k])
+        order_window(memory, position, own, asked, k, card.kept, sums)
         if asked & NEEDS_APART:
-            tell_apart(last, event, k, kept, sums)
+            tell_apart(last, event, k, card.kept, sums)
         counts(sums, k, asked, event, numbers, at)
         shares(sums, k, asked, event, numbers, at)
         if asked & COMPARED:
@@ -248,18 +271,18 @@ def fold(
     kept = np.full((len(windows), KEPT), layout.MISSING)
     if len(out) > 0:
         add_up(memory, running, cursor[layout.C_START], cursor[layout.C_END])
-    card = (memory, running, starts, kept, np.empty(LAST, np.int64), np.zeros(2, np.int64))
-    plan = (windows, slots, all_asked(windows), True, has_instants(slots))
+    card = Card(memory, running, starts, kept, np.empty(LAST, np.int64), np.zeros(2, np.int64))
+    plan = Plan(windows, slots, all_asked(windows), True, has_instants(slots))
     return fold_on(card, cursor, event, plan, numbers, sums, out)
 
 
 @part
 def make_way(card: Card, cursor: Ints) -> None:
     """Have room for one more event in the memory."""
-    memory, running, kept = card[0], card[1], card[3]
+    memory, kept = card.memory, card.kept
     if cursor[layout.C_END] == layout.ROOM:
         make_room(memory, cursor)
-        add_up(memory, running, 0, cursor[layout.C_END])
+        add_up(memory, card.running, 0, cursor[layout.C_END])
         kept[:, K_END] = layout.MISSING
 
 
@@ -275,22 +298,22 @@ def describe(
     out: Floats,
 ) -> None:
     """Features of an event that sees the remembered events at `span`'s positions."""
-    if plan[4]:
-        instants(card[0], card[4], span, time, event, numbers)
+    if plan.has_instants:
+        instants(card.memory, card.last, span, time, event, numbers)
     windowed(card, span, time, event, plan, numbers, sums)
-    emit(plan[1], numbers, out)
+    emit(plan.slots, numbers, out)
 
 
 @part
-def may_be_known(marks: Ints, value: int) -> bool:
+def may_be_known(seen: Ints, value: int) -> bool:
     """Whether a card may have had an identifier, which it now has; if not there is no search.
 
-    The last number of `marks` is the card's, the others tell which card was there last.
+    The last number of `seen` is the card's, the others tell which card was there last.
     """
-    place, card = value & (len(marks) - 2), marks[len(marks) - 1]
-    is_marked: bool = marks[place] == card
-    marks[place] = card
-    return is_marked
+    place, card = value & (len(seen) - 2), seen[len(seen) - 1]
+    is_seen: bool = seen[place] == card
+    seen[place] = card
+    return is_seen
 
 
 @part
@@ -302,7 +325,7 @@ def fold_on(
     Returns LATE and DUPLICATE as bits. A duplicate is described but not remembered.
     """
     make_way(card, cursor)
-    memory, running, last = card[0], card[1], card[4]
+    memory = card.memory
     start, end = cursor[layout.C_START], cursor[layout.C_END]
     clock = memory[layout.M_TIME, end - 1] if end > start else layout.MISSING
     time = max(event[layout.E_TIME], clock - layout.LATENESS)
@@ -312,17 +335,17 @@ def fold_on(
     while position > first and memory[layout.M_TIME, position - 1] > time:
         position -= 1
     own = event[layout.E_ID]
-    if may_be_known(card[5], own) and matches(memory, layout.M_ID, first, end, own) > 0:
+    if may_be_known(card.seen, own) and matches(memory, layout.M_ID, first, end, own) > 0:
         status |= DUPLICATE
-    if plan[3]:
-        find_last(memory, first, position, event, last)
+    if plan.is_described:
+        find_last(memory, first, position, event, card.last)
     if len(out) > 0:
         describe(card, (first, position), time, event, plan, numbers, sums, out)
     if status & DUPLICATE == 0:
         cursor[layout.C_START] = first
-        remember(memory, cursor, position, time, event, plan[3])
-        relate(card, first, position, end + 1, plan[3])
-        add_up(memory, running, position, end + 1)
+        remember(memory, cursor, position, time, event, plan.is_described)
+        relate(card, first, position, end + 1, plan.is_described)
+        add_up(memory, card.running, position, end + 1)
     return status
 
 
@@ -342,11 +365,11 @@ def fold_cards(
     last = len(order) - 1
     for g in range(len(bounds) - 1):
         cursor[:] = 0
-        card[3][:, K_END] = layout.MISSING
-        card[5][MARKS] = g + 1
+        card.kept[:, K_END] = layout.MISSING
+        card.seen[SEEN] = g + 1
         for i in range(bounds[g], bounds[g + 1]):
             prefetched_in_bunches(values, order, i, 0, 0)
-            prefetched(values, order[min(i + AHEAD, last)], 0, len(plan[1]) - 1)
+            prefetched(values, order[min(i + AHEAD, last)], 0, len(plan.slots) - 1)
             row = order[i]
             statuses[row] = fold_on(card, cursor, events[i], plan, numbers, sums, values[row])
 
@@ -370,9 +393,9 @@ def fold_groups(
     running = np.zeros((RUNNING, layout.ROOM + PADDING), np.int64)
     starts = np.zeros(len(windows), np.int64)
     kept = np.zeros((len(windows), KEPT), np.int64)
-    last, marks = np.zeros(LAST, np.int64), np.zeros(MARKS + 1, np.int64)
-    card = (memory, running, starts, kept, last, marks)
-    plan = (windows, slots, all_asked(windows), not is_of_amounts, has_instants(slots))
+    last, seen = np.zeros(LAST, np.int64), np.zeros(SEEN + 1, np.int64)
+    card = Card(memory, running, starts, kept, last, seen)
+    plan = Plan(windows, slots, all_asked(windows), not is_of_amounts, has_instants(slots))
     cursor = np.zeros(layout.CURSOR_WIDTH, np.int64)
     numbers = np.zeros(INSTANTS + len(windows) * STATISTICS, np.float64)
     sums = np.zeros((len(windows), layout.ACCUMULATORS), np.int64)

@@ -5,15 +5,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from features import layout
-from features.card_groups import SPARSE, spread
 from features.clocks import partition_clocks
 from features.compiled import kernel, part
 from features.definition import FeatureSet
-from features.encoding import H_CARD
+from features.encoding import H_CARD, HASH_OF
 from features.entity_replay import F_AMOUNT, F_BIT, F_CLOCK, FACTS, replay_entities
+from features.hash_table import SPARSE, spread
 from features.label_effects import LabelLedger
 from features.shared_plan import SharedPlan
-from features.tile_reader import HASH_OF
 from features.tiles import Tiles, card_bits, label_tiles
 
 Ints = NDArray[np.int64]

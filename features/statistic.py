@@ -76,7 +76,7 @@ LABELLED = (Shared.FRAUDS, Shared.FRAUD_RISK)
 """Those that read label tiles."""
 
 
-def asked(*statistics: Windowed) -> int:
+def as_bits(*statistics: Windowed) -> int:
     """Statistics as bits: a window carries those that some feature asks for."""
     return sum(1 << statistic for statistic in statistics)
 

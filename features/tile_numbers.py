@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features import layout
+from features.card_memory import clamped
 from features.compiled import kernel, part
 from features.tile_kernel import NUMBERS, ROOM, emit_missing, emit_shared, end_tile, read_tiles
 from features.tile_packing import get_tiles
-from features.windows import clamped
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]

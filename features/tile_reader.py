@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from contracts.errors import TilesError
 from features import layout
 from features.definition import FEATURE_SET, FeatureSet
-from features.encoding import H_DEVICE, H_MERCHANT, H_NETWORK, Encoded
-from features.feature import Entity
+from features.encoding import HASH_OF, Encoded
 from features.store import UNKNOWN
 from features.tile_fold import EVENTS, LABELS, needed_ms
 from features.tile_kernel import clock_of
@@ -24,11 +23,6 @@ Floats = NDArray[np.float64]
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.005
-HASH_OF: Mapping[Entity, int] = {
-    "merchant": H_MERCHANT,
-    "device": H_DEVICE,
-    "ip_prefix": H_NETWORK,
-}
 ROWS = SLOTS // 4
 """So many rows at a time: each may bring another entity, and all must fit the table."""
 REMEDY = "See `fraud logs tiles`; the fallback rules decide meanwhile"

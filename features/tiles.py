@@ -8,16 +8,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from features import layout
-from features.feature import SHARED_ENTITIES, Entity
+from features.feature import ID_FIELDS, SHARED_ENTITIES, Entity
 from features.hashing import hash_column
 
 Ints = NDArray[np.int64]
-
-COLUMNS: dict[Entity, str] = {
-    "merchant": "merchant_id",
-    "device": "device_id",
-    "ip_prefix": "ip_prefix",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +29,7 @@ class Occurrences:
         amounts = events["amount_minor"].to_numpy().astype(np.int64, copy=False)
         limited = np.clip(amounts, -layout.AMOUNT_CLAMP, layout.AMOUNT_CLAMP)
         bits = card_bits(hash_column(events["card_id"]))
-        entities = {entity: hash_column(events[COLUMNS[entity]]) for entity in wanted}
+        entities = {entity: hash_column(events[ID_FIELDS[entity]]) for entity in wanted}
         return cls(clocks, limited, bits, entities)
 
 

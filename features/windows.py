@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features import layout
+from features.card_memory import L_COUNTRY, L_DEVICE, L_MERCHANT, clamped
 from features.compiled import part
-from features.statistic import Windowed, asked
+from features.statistic import Windowed, as_bits
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
-Integer = int | np.int64
 
 NAN = math.nan
 R_TOTAL, R_SQUARES, R_MARKS = range(3)
@@ -23,27 +23,18 @@ K_START, K_END, K_MERCHANTS, K_DEVICES, K_COUNTRIES, K_LARGEST, K_SMALLEST = ran
 values among them; where the last ones of their largest and of their smallest positive amount stand,
 -1 where there is none."""
 KEPT = 7
-L_MERCHANT, L_DEVICE, L_COUNTRY, L_CATEGORY = range(4)
-"""Of an event's own merchant and so on: where the card's last one stands, or -1."""
-LAST = 4
-MEAN, STD, NIGHT_SHARE = asked(Windowed.MEAN), asked(Windowed.STD), asked(Windowed.NIGHT_SHARE)
-SAME_MERCHANT, RATIO_TO_MIN = asked(Windowed.COUNT_SAME_MERCHANT), asked(Windowed.RATIO_TO_MIN)
-RATIO_TO_MEAN, Z_SCORE = asked(Windowed.RATIO_TO_MEAN), asked(Windowed.Z_SCORE)
-NEEDS_LARGEST = asked(Windowed.MAX)
-NEEDS_APART = asked(Windowed.MERCHANTS, Windowed.DEVICES, Windowed.COUNTRIES)
+MEAN, STD = as_bits(Windowed.MEAN), as_bits(Windowed.STD)
+NIGHT_SHARE, NIGHT_SURPRISE = as_bits(Windowed.NIGHT_SHARE), as_bits(Windowed.NIGHT_SURPRISE)
+RANK, SAME_MERCHANT = as_bits(Windowed.RANK), as_bits(Windowed.COUNT_SAME_MERCHANT)
+RATIO_TO_MIN, RATIO_TO_MEAN = as_bits(Windowed.RATIO_TO_MIN), as_bits(Windowed.RATIO_TO_MEAN)
+Z_SCORE, NEEDS_LARGEST = as_bits(Windowed.Z_SCORE), as_bits(Windowed.MAX)
+NEEDS_APART = as_bits(Windowed.MERCHANTS, Windowed.DEVICES, Windowed.COUNTRIES)
 NEEDS_SQUARES = STD | Z_SCORE
-RANK, NIGHT_SURPRISE = asked(Windowed.RANK), asked(Windowed.NIGHT_SURPRISE)
 NEEDS_MARKS = NIGHT_SHARE | NIGHT_SURPRISE
-NEEDS_MARKS |= asked(Windowed.COUNT_ONLINE, Windowed.COUNT_CASH, Windowed.COUNT_SMALL)
+NEEDS_MARKS |= as_bits(Windowed.COUNT_ONLINE, Windowed.COUNT_CASH, Windowed.COUNT_SMALL)
 COMPARED = RATIO_TO_MEAN | Z_SCORE | RANK | NIGHT_SURPRISE
 MARK = (1 << 16) - 1
 """A count of remembered events fits in so many bits: there is room for `layout.ROOM` of them."""
-
-
-@part
-def clamped(amount: int) -> int:
-    """The amount as statistics see it."""
-    return min(max(amount, -layout.AMOUNT_CLAMP), layout.AMOUNT_CLAMP)
 
 
 @part
