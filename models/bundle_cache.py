@@ -5,8 +5,11 @@ measured against that digest first: one that is damaged, or was replaced, is fet
 """
 
 import hashlib
+import logging
 import os
+import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -17,9 +20,17 @@ from filelock import FileLock, Timeout
 
 from contracts.errors import BundleError
 
+logger = logging.getLogger(__name__)
+
+SCRATCH_PREFIX = "new-"
 KEPT_BUNDLES = 8
 PATIENCE_SECONDS = 20.0
 """So long one process waits for what another one fetches; then it fetches for itself."""
+
+
+def is_digest(text: str) -> bool:
+    """Whether a text is a SHA-256 as `bundle_digest` writes it: safe as a folder's name."""
+    return re.fullmatch("[0-9a-f]{64}", text) is not None
 
 
 def bundle_digest(folder: Path) -> str:
@@ -44,21 +55,31 @@ class BundleCache:
         """The folder with a bundle's files, in `target`: a whole copy of what is kept, or new.
 
         `fetch` brings them into the folder that it is given, and names the one that they are in.
-        One process does so, the others wait and copy what it kept.
+        One process does so, the others wait and copy what it kept. A folder that others may have
+        written to is left alone: every use is a download then.
 
         Raises:
             BundleError: what was fetched is not what was registered.
         """
+        if not self._is_usable():
+            return _whole(fetch(target / "new"), digest)
         if self._copied(digest, target / "kept"):
             return target / "kept"
         with self._turn() as is_ours:
             if is_ours and self._copied(digest, target / "kept"):
                 return target / "kept"
-            found = fetch(target / "new")
-            _refuse_other(found, digest)
+            found = _whole(fetch(target / "new"), digest)
             if is_ours:
                 self._keep(found, digest)
             return found
+
+    def _is_usable(self) -> bool:
+        try:
+            _make_private(self.folder)
+        except OSError as error:
+            logger.warning("a bundle is downloaded without the cache: %s", error)
+            return False
+        return True
 
     def _copied(self, digest: str, target: Path) -> bool:
         """Whether a whole copy was to be had; a kept one may make room for others any time."""
@@ -76,7 +97,6 @@ class BundleCache:
         """Fetch alone for the length of the block; False: nothing can be kept now."""
         lock = FileLock(self.folder / ".lock")
         try:
-            _make_private(self.folder)
             lock.acquire(timeout=self.patience_seconds)
         except (OSError, Timeout):
             yield False
@@ -89,7 +109,7 @@ class BundleCache:
     def _keep(self, found: Path, digest: str) -> None:
         """Copy a bundle beside the others; it gets its name when it is complete."""
         with suppress(OSError):
-            scratch = Path(tempfile.mkdtemp(dir=self.folder, prefix="new-"))
+            scratch = Path(tempfile.mkdtemp(dir=self.folder, prefix=SCRATCH_PREFIX))
             try:
                 shutil.copytree(found, scratch, dirs_exist_ok=True)
                 shutil.rmtree(self.folder / digest, ignore_errors=True)
@@ -101,7 +121,7 @@ class BundleCache:
     def _make_room(self) -> None:
         """Drop what was used longest ago, and what killed processes left."""
         with suppress(OSError):
-            held = [path for path in self.folder.iterdir() if path.is_dir()]
+            held = [path for path in self.folder.iterdir() if _is_own_name(path.name)]
             for path in sorted(held, key=lambda path: path.stat().st_mtime)[: -self.kept]:
                 shutil.rmtree(path, ignore_errors=True)
 
@@ -112,13 +132,23 @@ def machine_cache() -> BundleCache:
 
 
 def _make_private(folder: Path) -> None:
-    """A folder of this user's own; PermissionError where somebody else was first."""
+    """A folder that only this user reads and writes; PermissionError where there is anything else.
+
+    A link counts as something else, wherever it leads: others may have put it there.
+    """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if folder.stat().st_uid != os.getuid():
-        raise PermissionError(f"{folder} belongs to another user")
+    found = folder.lstat()
+    is_private = stat.S_ISDIR(found.st_mode) and not found.st_mode & 0o077
+    if not is_private or found.st_uid != os.getuid():
+        raise PermissionError(f"{folder} is not a folder of this user's alone: remove it")
 
 
-def _refuse_other(folder: Path, digest: str) -> None:
+def _is_own_name(name: str) -> bool:
+    return is_digest(name) or name.startswith(SCRATCH_PREFIX)
+
+
+def _whole(folder: Path, digest: str) -> Path:
+    """What was fetched, if it is what was registered."""
     found = bundle_digest(folder)
     if found != digest:
         raise BundleError(
@@ -126,3 +156,4 @@ def _refuse_other(folder: Path, digest: str) -> None:
             value=found[:12],
             remedy="Promote another version, or train again",
         )
+    return folder

@@ -134,7 +134,8 @@ def test_a_download_that_breaks_off_leaves_nothing(machine: Machine) -> None:
 
 def test_the_least_used_make_room(machine: Machine, tmp_path: Path) -> None:
     """As many stay as may be kept: those used last, and nothing that a killed process left."""
-    (machine.cache.folder / "new-left").mkdir(parents=True)
+    machine.cache.folder.mkdir(mode=0o700)
+    (machine.cache.folder / "new-left").mkdir()
     os.utime(machine.cache.folder / "new-left", (1, 1))
     digests = []
     for number in range(4):
@@ -169,7 +170,7 @@ def test_one_process_fetches_and_the_others_take_its_copy(machine: Machine) -> N
 def test_nobody_waits_for_ever_for_a_download_that_hangs(machine: Machine) -> None:
     """After a while a process fetches for itself, and leaves the keeping to the other."""
     machine.cache = BundleCache(machine.cache.folder, patience_seconds=0.0)
-    machine.cache.folder.mkdir()
+    machine.cache.folder.mkdir(mode=0o700)
     with FileLock(machine.cache.folder / ".lock"):
         assert bundle_digest(machine.use()) == machine.digest
     assert not (machine.cache.folder / machine.digest).exists()
@@ -181,6 +182,49 @@ def test_without_a_folder_to_keep_in_every_use_downloads(machine: Machine) -> No
     for downloads in (1, 2):
         assert bundle_digest(machine.use()) == machine.digest
         assert machine.store.downloads == downloads
+
+
+def make_link(folder: Path, victim: Path) -> None:
+    """A link to a folder of the user's own."""
+    folder.symlink_to(victim)
+
+
+def open_to_all(folder: Path, victim: Path) -> None:
+    """A folder of the user's own that everybody writes to, with the victim's files."""
+    shutil.copytree(victim, folder)
+    folder.chmod(0o777)
+
+
+@pytest.mark.parametrize("plant", [make_link, open_to_all])
+def test_a_folder_that_others_may_have_made_is_not_used(
+    machine: Machine,
+    tmp_path: Path,
+    plant: Callable[[Path, Path], None],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Nothing is read from it, written to it or removed there; that it is so is said."""
+    victim = tmp_path / "victim"
+    shutil.copytree(machine.store.bundle, victim / machine.digest)
+    for number in range(machine.cache.kept + 1):
+        (victim / f"{number:064}").mkdir()
+    plant(machine.cache.folder, victim)
+    before = sorted(machine.cache.folder.iterdir())
+    assert bundle_digest(machine.use()) == machine.digest
+    assert machine.store.downloads == 1
+    assert sorted(machine.cache.folder.iterdir()) == before
+    (said,) = caplog.messages
+    assert f"{machine.cache.folder} is not a folder of this user's alone" in said
+
+
+def test_only_folders_of_the_caches_own_make_room(machine: Machine) -> None:
+    """What has another name was put there by somebody, and stays."""
+    machine.use()
+    foreign = [machine.cache.folder / f"letters-{number}" for number in range(4)]
+    for folder in foreign:
+        folder.mkdir()
+    shutil.rmtree(machine.cache.folder / machine.digest)
+    machine.use()
+    assert all(folder.is_dir() for folder in foreign)
 
 
 def test_a_users_cache_is_its_own() -> None:
