@@ -112,6 +112,7 @@ class BundleCache:
             scratch = Path(tempfile.mkdtemp(dir=self.folder, prefix=SCRATCH_PREFIX))
             try:
                 shutil.copytree(found, scratch, dirs_exist_ok=True)
+                os.utime(scratch)  # it came with the date of what was copied
                 shutil.rmtree(self.folder / digest, ignore_errors=True)
                 scratch.rename(self.folder / digest)
             finally:

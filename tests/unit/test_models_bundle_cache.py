@@ -227,6 +227,17 @@ def test_only_folders_of_the_caches_own_make_room(machine: Machine) -> None:
     assert all(folder.is_dir() for folder in foreign)
 
 
+def test_a_bundle_with_an_old_date_is_the_newest_when_it_comes(
+    machine: Machine, tmp_path: Path
+) -> None:
+    """The use counts, not when the store's folder was written."""
+    for number in range(machine.cache.kept + 1):
+        machine.store.bundle = make_bundle(tmp_path / f"other-{number}", str(number))
+        os.utime(machine.store.bundle, (1, 1))
+        machine.use()
+        assert (machine.cache.folder / machine.digest).is_dir()
+
+
 def test_a_users_cache_is_its_own() -> None:
     """Users of a machine do not read each other's bundles."""
     assert str(os.getuid()) in machine_cache().folder.name
