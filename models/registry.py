@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from contracts.errors import BundleError, RegistryError
 from contracts.settings import Settings
-from models.bundle_cache import bundle_digest, machine_cache
+from models.bundle_cache import bundle_digest, is_digest, machine_cache
 from models.tracking import request_json, tracking_client
 
 if TYPE_CHECKING:
@@ -134,17 +134,29 @@ def registered_digest(settings: Settings, version: str) -> str | None:
 
     Raises:
         RegistryError: the registry does not answer.
-        BundleError: there is no such version.
+        BundleError: there is no such version, or what it says is no digest.
     """
     uri, name = settings.mlflow.tracking_uri, settings.mlflow.model_name
-    if not uri.startswith("http"):
-        return _client_digest(tracking_client(settings.mlflow), name, version)
+    if uri.startswith("http"):
+        found = _asked_digest(uri, name, version)
+    else:
+        found = _client_digest(tracking_client(settings.mlflow), name, version)
+    if found is not None and not is_digest(found):  # it becomes a folder's name
+        raise BundleError(
+            f"the tag {DIGEST_TAG} of model version {version} is no SHA-256",
+            value=found,
+            remedy="Promote another version, or train again",
+        )
+    return found
+
+
+def _asked_digest(uri: str, name: str, version: str) -> str | None:
     query = urlencode({"name": name, "version": version})
     body = request_json(f"{uri}/api/2.0/mlflow/model-versions/get?{query}")
     if body is None:
         raise _missing(version)
     tags = json.loads(body)["model_version"].get("tags", ())
-    return next((str(tag["value"]) for tag in tags if tag["key"] == DIGEST_TAG), None)
+    return next((str(tag.get("value", "")) for tag in tags if tag["key"] == DIGEST_TAG), None)
 
 
 def _client_digest(client: Any, name: str, version: str) -> str | None:

@@ -24,7 +24,13 @@ from contracts.errors import BundleError, ObjectStoreError, RegistryError
 from contracts.settings import Settings, load_settings
 from features.definition import FEATURE_SET
 from models import steps
-from models.registry import CHALLENGER, alias_version, champion_version, load_bundle
+from models.registry import (
+    CHALLENGER,
+    DIGEST_TAG,
+    alias_version,
+    champion_version,
+    load_bundle,
+)
 from models.snapshot import take_snapshot
 from models.tracking import tracking_client
 from stack.layout import HOST, Layout
@@ -181,6 +187,21 @@ def test_a_bundle_that_changed_in_the_file_store_is_refused(
     stored.write_text(stored.read_text() + "\n")
     with pytest.raises(BundleError, match="not those that were registered"):
         load_bundle(settings, version)
+
+
+def test_a_tag_that_is_no_digest_is_refused(
+    registry: tuple[Settings, Restartable], tmp_path: Path
+) -> None:
+    """It would name a folder to read from: asked over HTTP or in the database, it is named."""
+    settings, _ = registry
+    version = register_model(settings, tmp_path / "model", seed=new_seed())
+    client, name = tracking_client(settings.mlflow), settings.mlflow.model_name
+    for tag in ("", "../x", f"{tmp_path}/model", "A" * 64, "a" * 64 + "\n"):
+        client.set_model_version_tag(name, version, DIGEST_TAG, tag)
+        for asked in (settings, settings_with(tmp_path)):
+            with pytest.raises(BundleError, match=f"{DIGEST_TAG} of model version {version}") as no:
+                load_bundle(asked, version)
+            assert no.value.value == tag
 
 
 KILL_WHEN_WRITTEN = """
