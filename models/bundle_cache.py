@@ -51,22 +51,30 @@ class BundleCache:
     kept: int = KEPT_BUNDLES
     patience_seconds: float = PATIENCE_SECONDS
 
-    def fetched(self, digest: str, target: Path, fetch: Callable[[Path], Path]) -> Path:
+    def fetched(
+        self,
+        digest: str,
+        target: Path,
+        fetch: Callable[[Path], Path],
+        *,
+        is_downloaded: bool = False,
+    ) -> Path:
         """The folder with a bundle's files, in `target`: a whole copy of what is kept, or new.
 
         `fetch` brings them into the folder that it is given, and names the one that they are in.
         One process does so, the others wait and copy what it kept. A folder that others may have
-        written to is left alone: every use is a download then.
+        written to is left alone: every use is a download then. `is_downloaded`: this use is one in
+        any case, and what came is kept.
 
         Raises:
             BundleError: what was fetched is not what was registered.
         """
         if not self._is_usable():
             return _whole(fetch(target / "new"), digest)
-        if self._copied(digest, target / "kept"):
+        if not is_downloaded and self._copied(digest, target / "kept"):
             return target / "kept"
         with self._turn() as is_ours:
-            if is_ours and self._copied(digest, target / "kept"):
+            if is_ours and not is_downloaded and self._copied(digest, target / "kept"):
                 return target / "kept"
             found = _whole(fetch(target / "new"), digest)
             if is_ours:

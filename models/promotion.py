@@ -49,14 +49,15 @@ def promote(
     """Make a version champion and the one before it previous_champion.
 
     The previous one is set first: a crash in between leaves the old champion deciding, and a second
-    call finishes the move.
+    call finishes the move. The bundle is downloaded, whatever this machine keeps: those who will
+    decide by it may have to.
 
     Raises:
         BundleError: the version is incomplete, or was made for other features than this code's.
         RegistryError: the registry does not answer, or has no such version.
     """
     wanted = resolve(settings, version)
-    load_bundle(settings, wanted)
+    load_bundle(settings, wanted, is_downloaded=True)
     return _move(settings, wanted, "promoted", who, why, clock)
 
 

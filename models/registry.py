@@ -86,9 +86,15 @@ def resolve(settings: Settings, version_or_alias: str) -> str:
 
 
 def load_bundle(
-    settings: Settings, version_or_alias: str, *, feature_hash: str | None = None
+    settings: Settings,
+    version_or_alias: str,
+    *,
+    feature_hash: str | None = None,
+    is_downloaded: bool = False,
 ) -> "Bundle":
     """Get, read and test a model version; for the platform's features unless told otherwise.
+
+    `is_downloaded`: from where versions are stored, though this machine keeps a copy.
 
     Raises:
         RegistryError: the registry does not answer, or this machine cannot open anything now.
@@ -98,7 +104,7 @@ def load_bundle(
 
     version = resolve(settings, version_or_alias)
     expected = feature_hash or _platform_hash()
-    with _fetched(settings, version) as folder:
+    with _fetched(settings, version, is_downloaded=is_downloaded) as folder:
         return open_bundle(folder, version, feature_hash=expected)
 
 
@@ -116,7 +122,7 @@ def snapshot_ranges(settings: Settings, version: str) -> Mapping[int, int]:
 
 
 @contextmanager
-def _fetched(settings: Settings, version: str) -> Iterator[Path]:
+def _fetched(settings: Settings, version: str, *, is_downloaded: bool = False) -> Iterator[Path]:
     """A version's bundle in a folder that goes away with the block; downloaded once a machine."""
     from models.bundle import blamed
 
@@ -126,7 +132,8 @@ def _fetched(settings: Settings, version: str) -> Iterator[Path]:
         if digest is None:  # registered before versions named it
             yield fetch(Path(scratch))
         else:
-            yield machine_cache().fetched(digest, Path(scratch), fetch)
+            cache = machine_cache()
+            yield cache.fetched(digest, Path(scratch), fetch, is_downloaded=is_downloaded)
 
 
 def registered_digest(settings: Settings, version: str) -> str | None:

@@ -24,6 +24,7 @@ from contracts.errors import BundleError, ObjectStoreError, RegistryError
 from contracts.settings import Settings, load_settings
 from features.definition import FEATURE_SET
 from models import steps
+from models.promotion import promote
 from models.registry import (
     CHALLENGER,
     DIGEST_TAG,
@@ -164,12 +165,18 @@ def new_seed() -> int:
 def test_a_bundle_is_downloaded_once_a_machine(
     registry: tuple[Settings, Restartable], tmp_path: Path
 ) -> None:
-    """The file store is not needed again; the registry is: it alone knows what a version is."""
+    """The file store is needed again only for a promotion, the registry always.
+
+    It alone knows what a version is.
+    """
     settings, server = registry
     version = register_model(settings, tmp_path / "model", seed=new_seed())
     first = load_bundle(settings, version, feature_hash=FEATURE_SET.hash)
     shutil.rmtree(tmp_path / "artifacts")
     assert load_bundle(settings, version).golden == first.golden
+    with pytest.raises(RegistryError, match=f"model version {version}"):
+        promote(settings, version, who="ann", why="others could not fetch it")
+    assert champion_version(settings) is None
     with pytest.raises(BundleError, match="not in the registry"):
         load_bundle(settings, "99")
     server.kill()

@@ -57,12 +57,19 @@ class Machine:
         """What the store's bundle was registered as."""
         return bundle_digest(self.store.bundle)
 
-    def use(self, digest: str = "", fetch: Callable[[Path], Path] | None = None) -> Path:
+    def use(
+        self,
+        digest: str = "",
+        fetch: Callable[[Path], Path] | None = None,
+        *,
+        is_downloaded: bool = False,
+    ) -> Path:
         """Get a bundle; where it is."""
         self._uses += 1
         target = self._scratch / str(self._uses)
         target.mkdir(parents=True)
-        return self.cache.fetched(digest or self.digest, target, fetch or self.store.fetch)
+        fetch = fetch or self.store.fetch
+        return self.cache.fetched(digest or self.digest, target, fetch, is_downloaded=is_downloaded)
 
 
 @pytest.fixture
@@ -78,6 +85,18 @@ def test_the_second_use_on_a_machine_downloads_nothing(machine: Machine) -> None
     assert first != second
     assert bundle_digest(second) == machine.digest
     assert machine.cache.folder not in second.parents
+
+
+def test_a_use_that_is_to_download_does_so_and_keeps_what_came(machine: Machine) -> None:
+    """It shows whether the store still has the bundle, and spares others their download."""
+    for downloads in (1, 2):
+        machine.use(is_downloaded=True)
+        assert machine.store.downloads == downloads
+    machine.use()
+    assert machine.store.downloads == 2
+    machine.store.failure = RegistryError("no such object")
+    with pytest.raises(RegistryError, match="no such object"):
+        machine.use(is_downloaded=True)
 
 
 def cut_short(kept: Path) -> None:
