@@ -2,7 +2,8 @@
 
 A look costs the registry some milliseconds, and every scoring process wants five a second. What one
 of them found is passed on through Redis. Where nobody told anything lately (the registry or Redis
-is away, a process died in the middle of its look), each asks the registry itself.
+is away, a process died in the middle of its look), each asks the registry itself. Redis ends keys
+by the time of day, which may be set back; so each process also counts by a clock of its own.
 """
 
 import hashlib
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
+from uuid import uuid4
 
 import redis
 
@@ -29,11 +31,19 @@ NO_CHAMPION = "-"
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """What a look found, a version or NO_CHAMPION; `look` is another one with every look."""
+
+    look: str
+    found: str
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
-    """Whether this process is to look now, and what was told last: a version, or NO_CHAMPION."""
+    """Whether this process is to look now, and what was told last."""
 
     is_ours: bool
-    told: str | None
+    told: Told | None
 
 
 class Board(Protocol):
@@ -51,7 +61,7 @@ class RedisBoard:
 
     def __init__(self, url: str, mlflow: MlflowSettings, *, timeout_seconds: float = 0.5) -> None:
         about = f"{mlflow.tracking_uri}\0{mlflow.model_name}".encode()
-        self._told = f"fraud:champion:{hashlib.sha256(about).hexdigest()[:16]}"
+        self._told = f"fraud:champion-look:{hashlib.sha256(about).hexdigest()[:16]}"
         self._turn = f"{self._told}:turn"
         self._client = redis.Redis.from_url(
             url, socket_timeout=timeout_seconds, socket_connect_timeout=timeout_seconds
@@ -63,13 +73,13 @@ class RedisBoard:
         pipeline.set(self._turn, 1, nx=True, px=_ms(LONGEST_LOOK_SECONDS))
         pipeline.get(self._told)
         is_ours, told = _answers(pipeline)
-        return Turn(bool(is_ours), None if told is None else told.decode())
+        return Turn(bool(is_ours), None if told is None else Told(*told.decode().split(" ", 1)))
 
     def end_turn(self, found: str | None, next_seconds: float) -> None:
         """See `Board`; one round trip."""
         pipeline = self._client.pipeline(transaction=False)
         if found is not None:
-            pipeline.set(self._told, found, px=_ms(TOLD_SECONDS))
+            pipeline.set(self._told, f"{uuid4().hex} {found}", px=_ms(TOLD_SECONDS))
         pipeline.pexpire(self._turn, _ms(next_seconds))
         _answers(pipeline)
 
@@ -95,21 +105,30 @@ class SharedRegistry:
         self._registry = registry
         self._board = board
         self._clock = clock
+        self._heard = ""
+        self._heard_at = 0.0
 
     def champion_version(self) -> str | None:
-        """See `Registry`; what another process found at most TOLD_SECONDS ago."""
+        """See `Registry`; what another process found, while new looks are told."""
         try:
             turn = self._board.take_turn()
         except StoreError:
             return self._registry.champion_version()
         if turn.is_ours:
             return self._look()
-        if turn.told is None:
+        if turn.told is None or not self._is_news(turn.told):
             return self._registry.champion_version()
-        return None if turn.told == NO_CHAMPION else turn.told
+        return None if turn.told.found == NO_CHAMPION else turn.told.found
+
+    def _is_news(self, told: Told) -> bool:
+        """Whether this process has heard of that look for less than TOLD_SECONDS."""
+        now = self._clock()
+        if told.look != self._heard:
+            self._heard, self._heard_at = told.look, now
+        return now - self._heard_at < TOLD_SECONDS
 
     def _look(self) -> str | None:
-        """Ask, and tell the others; not after so long that another may have had its turn."""
+        """Ask, and tell the others; not after so long that they have asked for themselves."""
         began, found = self._clock(), None
         try:
             version = self._registry.champion_version()
@@ -117,9 +136,10 @@ class SharedRegistry:
             return version
         finally:
             took = self._clock() - began
-            if took < LONGEST_LOOK_SECONDS:
+            if took < LONGEST_LOOK_SECONDS:  # afterwards another may have the turn
                 with suppress(StoreError):
-                    self._board.end_turn(found, LOOK_SECONDS - took)
+                    news = found if took < TOLD_SECONDS else None
+                    self._board.end_turn(news, LOOK_SECONDS - took)
 
     def challenger_version(self) -> str | None:
         """See `Registry`; looked up so seldom that every process does it itself."""

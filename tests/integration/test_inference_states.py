@@ -195,8 +195,15 @@ def test_processes_take_turns_at_the_registry(redis_url: str, settings: Settings
     assert boards[0].take_turn() == Turn(is_ours=True, told=None)
     assert boards[1].take_turn() == Turn(is_ours=False, told=None)
     boards[0].end_turn("7", LOOK_SECONDS)
-    assert boards[1].take_turn() == Turn(is_ours=False, told="7")
-    await_true(lambda: boards[1].take_turn() == Turn(is_ours=True, told="7"), "the turn", 5)
+    turn = boards[1].take_turn()
+    assert turn.told is not None
+    assert (turn.is_ours, turn.told.found) == (False, "7")
+    await_true(lambda: boards[1].take_turn() == Turn(is_ours=True, told=turn.told), "the turn", 5)
+    boards[1].end_turn("7", LONGEST_LOOK_SECONDS)
+    again = boards[0].take_turn().told
+    assert again is not None
+    assert again.found == "7"
+    assert again.look != turn.told.look  # that the same was found is news too
     boards[1].end_turn(None, LONGEST_LOOK_SECONDS)
     await_true(lambda: boards[0].take_turn() == Turn(is_ours=False, told=None), "silence", 5)
 

@@ -13,6 +13,7 @@ from inference.shared_registry import (
     LOOK_SECONDS,
     TOLD_SECONDS,
     SharedRegistry,
+    Told,
     Turn,
 )
 
@@ -37,28 +38,40 @@ class CountedRegistry(FakeRegistry):
 
 @dataclass
 class FakeBoard:
-    """A store's two keys by a clock that the test moves; `is_away`: nobody reaches it."""
+    """A store's two keys by a clock that the test moves; `is_away`: nobody reaches it.
+
+    `set_back` seconds its time of day lies behind `now`, by which the processes count.
+    """
 
     now: float = 0.0
+    set_back: float = 0.0
     is_away: bool = False
-    told: str | None = None
+    told: Told | None = None
+    looks_told: int = 0
     told_until: float = 0.0
     turn_until: float = 0.0
+
+    @property
+    def time_of_day(self) -> float:
+        """By what keys end."""
+        return self.now - self.set_back
 
     def take_turn(self) -> Turn:
         """See `Board`."""
         self._refuse()
-        is_ours = self.now >= self.turn_until
+        is_ours = self.time_of_day >= self.turn_until
         if is_ours:
-            self.turn_until = self.now + LONGEST_LOOK_SECONDS
-        return Turn(is_ours, self.told if self.now < self.told_until else None)
+            self.turn_until = self.time_of_day + LONGEST_LOOK_SECONDS
+        return Turn(is_ours, self.told if self.time_of_day < self.told_until else None)
 
     def end_turn(self, found: str | None, next_seconds: float) -> None:
         """See `Board`."""
         self._refuse()
-        self.turn_until = self.now + next_seconds
+        self.turn_until = self.time_of_day + next_seconds
         if found is not None:
-            self.told, self.told_until = found, self.now + TOLD_SECONDS
+            self.looks_told += 1
+            self.told = Told(str(self.looks_told), found)
+            self.told_until = self.time_of_day + TOLD_SECONDS
 
     def _refuse(self) -> None:
         if self.is_away:
@@ -72,9 +85,11 @@ class Fleet:
         self.board = FakeBoard()
         self.registry = CountedRegistry("1", MODELS)
         self.registry.board = self.board
-        self.processes = [
-            SharedRegistry(self.registry, self.board, lambda: self.board.now) for _ in range(3)
-        ]
+        self.processes = [self.process() for _ in range(3)]
+
+    def process(self) -> SharedRegistry:
+        """One that has just started."""
+        return SharedRegistry(self.registry, self.board, lambda: self.board.now)
 
     def look(self) -> list[str | None]:
         """What each process believes, one after the other."""
@@ -89,10 +104,11 @@ def fleet() -> Fleet:
 
 def test_one_look_serves_all_processes(fleet: Fleet) -> None:
     """However many processes ask however often, the registry is asked once in LOOK_SECONDS."""
-    for tenth in range(20):
+    tenths = 2 * round(TOLD_SECONDS * 10)
+    for tenth in range(tenths):
         fleet.board.now = tenth / 10
         assert fleet.look() == ["1"] * 3
-    assert fleet.registry.looks == 20 / 10 / LOOK_SECONDS
+    assert fleet.registry.looks == pytest.approx(tenths / 10 / LOOK_SECONDS, abs=2)
 
 
 @pytest.mark.parametrize("champion", ["2", None])
@@ -139,11 +155,40 @@ def test_a_process_that_dies_in_its_look_holds_nobody_up(fleet: Fleet) -> None:
     assert fleet.look() == ["2"] * 3
 
 
-def test_an_answer_that_comes_too_late_is_not_told(fleet: Fleet) -> None:
-    """Another process may know better by then."""
-    fleet.registry.seconds = LONGEST_LOOK_SECONDS
+@pytest.mark.parametrize("seconds", [TOLD_SECONDS, LONGEST_LOOK_SECONDS])
+def test_an_answer_that_comes_too_late_is_not_told(fleet: Fleet, seconds: float) -> None:
+    """The others have asked for themselves by then and may know better; the next one looks."""
+    fleet.registry.seconds = seconds
     assert fleet.processes[0].champion_version() == "1"
     assert fleet.board.told is None
+    assert fleet.board.take_turn().is_ours
+
+
+def test_a_redis_whose_clock_is_set_back_freezes_nobody(fleet: Fleet) -> None:
+    """Its keys do not end; each asks for itself once it has heard nothing new for so long."""
+    fleet.look()
+    fleet.board.set_back = 3600.0
+    fleet.board.now = LOOK_SECONDS
+    assert fleet.look() == ["1"] * 3
+    fleet.registry.champion = "2"
+    fleet.board.now += TOLD_SECONDS
+    assert fleet.look() == ["2"] * 3
+    late = fleet.process()
+    assert late.champion_version() == "1"
+    fleet.board.now += TOLD_SECONDS
+    assert late.champion_version() == "2"
+
+
+def test_sharing_goes_on_when_a_clock_that_was_set_back_has_caught_up(fleet: Fleet) -> None:
+    """Keys end again, so one looks for all."""
+    fleet.look()
+    fleet.board.set_back = 60.0
+    fleet.board.now = 61.0
+    assert fleet.look() == ["1"] * 3
+    looks = fleet.registry.looks
+    fleet.board.now += LOOK_SECONDS
+    assert fleet.look() == ["1"] * 3
+    assert fleet.registry.looks == looks + 1
 
 
 def test_the_time_of_a_slow_look_counts(fleet: Fleet) -> None:
