@@ -82,6 +82,8 @@ def _write_redis_conf(context: Context) -> None:
         f'dir "{data}"',
         "appendonly yes",
         "appendfsync everysec",
+        # A rewrite takes a core for a second: a few hundred megabytes on the disk are cheaper.
+        "auto-aof-rewrite-min-size 256mb",
         'save ""',
         "maxmemory 1gb",
         "maxmemory-policy noeviction",
