@@ -3,9 +3,12 @@
 import os
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 STOPPING = (signal.SIGTERM, signal.SIGINT)
+INTERRUPTING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def terminate_as_interrupt() -> None:
@@ -16,6 +19,34 @@ def terminate_as_interrupt() -> None:
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
+
+
+class Noted:
+    """Whether an interrupt has come."""
+
+    has_come = False
+
+
+@contextmanager
+def noted_interrupts() -> Iterator[Noted]:
+    """For the length of the block an interrupt is only noted, for a loop that looks between steps.
+
+    Raised in the middle of one, it would lose what the step has taken already: Kafka's client drops
+    the records that it was about to hand over.
+    """
+    noted = Noted()
+    before = {number: signal.getsignal(number) for number in INTERRUPTING}
+
+    def note(number: int, frame: FrameType | None) -> None:
+        noted.has_come = True
+
+    try:
+        for number in INTERRUPTING:
+            signal.signal(number, note)
+        yield noted
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def stop_on_signals() -> threading.Event:

@@ -10,7 +10,15 @@ from numpy.typing import NDArray
 from contracts.spans import Span, spans_of
 
 SENT_HEADER = "sent_us"
+TIME_DIGITS = 17
+"""Microseconds since the epoch have sixteen."""
 BATCH_HEADER = "batch_id"
+
+
+def sent_time_us(header: bytes | None) -> int | None:
+    """When a record was sent; None where its header tells no time: anybody may write there."""
+    is_time = header is not None and len(header) <= TIME_DIGITS and header.isdigit()
+    return int(header) if header is not None and is_time else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import numpy as np
 import redis
 
 from contracts.errors import StoreError
+from inference.records import sent_time_us
 from inference.threads import survive
 from inference.troubles import TROUBLES
 
@@ -24,8 +25,6 @@ LATENCY_BUCKETS_MS = (2, 5, 10, 20, 50, 100, 200, 300, 500, 1_000, 2_000, 5_000,
 LATENCY_PREFIX = "latency_ms:"
 LATENCY_SUM = "latency_sum_ms"
 OLDEST_MS = 3_600_000
-TIME_DIGITS = 17
-"""Microseconds since the epoch have sixteen."""
 SKEW_MS = 10_000
 """Clocks that a time server keeps differ by far less."""
 AGES_AT_ONCE = 1_000
@@ -145,12 +144,8 @@ class Meter:
 
 
 def ages_ms(sent: Sequence[bytes | None], now_ms: float) -> list[float]:
-    """How long ago records were sent, in ms; left out is what was not sent live or tells no time.
-
-    Anybody may write anything into a record's header.
-    """
-    times = [value for value in sent if value is not None and len(value) <= TIME_DIGITS]
-    ages = [now_ms - int(value) / 1000 for value in times if value.isdigit()]
+    """How long ago records were sent, in ms; of those that were sent live and say so."""
+    ages = [now_ms - time_us / 1000 for time_us in map(sent_time_us, sent) if time_us is not None]
     return [age for age in ages if abs(age) < OLDEST_MS]
 
 

@@ -11,6 +11,7 @@ from confluent_kafka import Message, TopicPartition
 from cli.live.tally import Tally
 from contracts.kafka import full_ranges, make_reader
 from contracts.settings import KafkaSettings
+from inference.records import SENT_HEADER, sent_time_us
 
 POLL_SECONDS = 0.2
 
@@ -99,4 +100,4 @@ class Feed:
 
 def _sent_us(message: Message) -> int | None:
     headers: dict[str, bytes] = dict(message.headers() or ())  # type: ignore[arg-type]
-    return int(headers["sent_us"]) if "sent_us" in headers else None
+    return sent_time_us(headers.get(SENT_HEADER))

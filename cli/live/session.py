@@ -21,6 +21,7 @@ from cli.live.sources import Source
 from cli.live.stack_control import sole_demo
 from cli.live.tally import Tally
 from cli.live.view import clock_hint, render
+from cli.signals import noted_interrupts
 from contracts.errors import BrokerError, StackError
 from contracts.settings import Settings
 
@@ -149,17 +150,16 @@ class Demo:
         view = LiveView(self._console, feed, tally, self._hint())
         challenge = Challenge(challenge_steps(settings, TRAIN_DAG, self._source.training))
         deadline = time.monotonic() + (self._options.seconds or float("inf"))
-        try:
-            with view, Keys() as keys:
-                while time.monotonic() < deadline:
-                    self._look(feed, tally)
-                    if keys.pressed() == "p":
-                        challenge.press()
-                    challenge.saw(tally.last_version)
-                    view.refresh(challenge.words if keys.can_be_pressed else "")
-        except KeyboardInterrupt:
+        with noted_interrupts() as interrupt, view, Keys() as keys:
+            while time.monotonic() < deadline and not interrupt.has_come:
+                self._look(feed, tally)
+                if keys.pressed() == "p":
+                    challenge.press()
+                challenge.saw(tally.last_version)
+                view.refresh(challenge.words if keys.can_be_pressed else "")
+        if interrupt.has_come:
             if self._options.seconds is not None:
-                raise
+                raise KeyboardInterrupt
             self._console.print("Stopping: a second Ctrl-C skips the checks.")
 
     def _hint(self) -> str:

@@ -1,10 +1,14 @@
 """How a long-running command hears that it is to end."""
 
+import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
+
+from cli.signals import INTERRUPTING, noted_interrupts, terminate_as_interrupt
 
 WAITING = """
 import time
@@ -30,3 +34,25 @@ def test_a_signal_that_comes_in_the_middle_of_a_wait_ends_it(number: signal.Sign
             assert process.wait(10) == 0
         finally:
             process.kill()
+
+
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    """Ctrl-C and termination raise, as in a command; afterwards all is as it was."""
+    before = {number: signal.getsignal(number) for number in INTERRUPTING}
+    terminate_as_interrupt()
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("handlers")
+@pytest.mark.parametrize("number", INTERRUPTING)
+def test_an_interrupt_does_not_cut_a_step_in_two(number: signal.Signals) -> None:
+    """Inside the block it is noted, and the step goes on; after it, it interrupts again."""
+    with noted_interrupts() as noted:
+        assert not noted.has_come
+        os.kill(os.getpid(), number)
+        assert noted.has_come
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), number)
