@@ -80,7 +80,8 @@ def sum_window(
     """
     count = position - start
     total = running[R_TOTAL, position] - running[R_TOTAL, start]
-    sums[k, layout.A_COUNT], sums[k, layout.A_SUM] = count, total
+    sums[k, layout.A_COUNT] = count
+    sums[k, layout.A_SUM] = total
     if asked & NEEDS_SQUARES:
         squares = running[R_SQUARES, position] - running[R_SQUARES, start]
         sums[k, layout.A_SHIFTED] = total - count * own
