@@ -32,12 +32,14 @@ def noted_interrupts() -> Iterator[Noted]:
     """For the length of the block an interrupt is only noted, for a loop that looks between steps.
 
     Raised in the middle of one, it would lose what the step has taken already: Kafka's client drops
-    the records that it was about to hand over.
+    the records that it was about to hand over. A second one is raised.
     """
     noted = Noted()
     before = {number: signal.getsignal(number) for number in INTERRUPTING}
 
     def note(number: int, frame: FrameType | None) -> None:
+        if noted.has_come:
+            raise KeyboardInterrupt
         noted.has_come = True
 
     try:

@@ -58,7 +58,7 @@ def _room_for_hashes(events: int) -> Ints:
 
 
 def _replay_cards(events: pa.Table, feature_set: FeatureSet, hashes: Ints) -> FeatureMatrix:
-    """Fills `hashes` as well: where only times and amounts are asked for, those of cards alone."""
+    """Fills `hashes` as well; for sets of amounts alone only those of cards and transactions."""
     values = np.empty((len(events), len(feature_set.features)), dtype=np.float64)
     statuses = np.zeros(len(events), dtype=np.int64)
     if len(events) == 0:

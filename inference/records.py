@@ -10,15 +10,24 @@ from numpy.typing import NDArray
 from contracts.spans import Span, spans_of
 
 SENT_HEADER = "sent_us"
-TIME_DIGITS = 17
-"""Microseconds since the epoch have sixteen."""
 BATCH_HEADER = "batch_id"
+TIME_DIGITS = 16
+"""Of microseconds since the epoch, until the year 2286."""
+OLDEST_MS = 3_600_000
+"""What was sent longer ago was not sent live."""
+SKEW_MS = 10_000
+"""Clocks that a time server keeps differ by far less."""
 
 
-def sent_time_us(header: bytes | None) -> int | None:
-    """When a record was sent; None where its header tells no time: anybody may write there."""
-    is_time = header is not None and len(header) <= TIME_DIGITS and header.isdigit()
-    return int(header) if header is not None and is_time else None
+def age_ms(header: bytes | None, now_ms: float) -> float | None:
+    """How long ago a record was sent by its header, which anybody may write; None: no likely time.
+
+    Clocks may differ, so that it may be a little below 0.
+    """
+    if header is None or len(header) > TIME_DIGITS or not header.isdigit():
+        return None
+    age = now_ms - int(header) / 1000
+    return age if -SKEW_MS < age < OLDEST_MS else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,7 @@ class RedisBoard:
         pipeline.set(self._turn, 1, nx=True, px=_ms(LONGEST_LOOK_SECONDS))
         pipeline.get(self._told)
         is_ours, told = _answers(pipeline)
-        return Turn(bool(is_ours), None if told is None else Told(*told.decode().split(" ", 1)))
+        return Turn(bool(is_ours), _told(told))
 
     def end_turn(self, found: str | None, next_seconds: float) -> None:
         """See `Board`; one round trip."""
@@ -82,6 +82,12 @@ class RedisBoard:
             pipeline.set(self._told, f"{uuid4().hex} {found}", px=_ms(TOLD_SECONDS))
         pipeline.pexpire(self._turn, _ms(next_seconds))
         _answers(pipeline)
+
+
+def _told(value: bytes | None) -> Told | None:
+    """What `end_turn` wrote; None for anything else that stands there."""
+    look, _, found = (value or b"").decode(errors="replace").partition(" ")
+    return Told(look, found) if found else None
 
 
 def _ms(seconds: float) -> int:

@@ -11,7 +11,7 @@ import numpy as np
 import redis
 
 from contracts.errors import StoreError
-from inference.records import sent_time_us
+from inference.records import SKEW_MS, age_ms
 from inference.threads import survive
 from inference.troubles import TROUBLES
 
@@ -24,9 +24,6 @@ FLUSH_SECONDS = 1.0
 LATENCY_BUCKETS_MS = (2, 5, 10, 20, 50, 100, 200, 300, 500, 1_000, 2_000, 5_000, 30_000)
 LATENCY_PREFIX = "latency_ms:"
 LATENCY_SUM = "latency_sum_ms"
-OLDEST_MS = 3_600_000
-SKEW_MS = 10_000
-"""Clocks that a time server keeps differ by far less."""
 AGES_AT_ONCE = 1_000
 """Sorted into buckets together: a call for a few costs as much as for all of them."""
 LAST = "last:"
@@ -145,8 +142,8 @@ class Meter:
 
 def ages_ms(sent: Sequence[bytes | None], now_ms: float) -> list[float]:
     """How long ago records were sent, in ms; of those that were sent live and say so."""
-    ages = [now_ms - time_us / 1000 for time_us in map(sent_time_us, sent) if time_us is not None]
-    return [age for age in ages if abs(age) < OLDEST_MS]
+    ages = (age_ms(header, now_ms) for header in sent)
+    return [age for age in ages if age is not None]
 
 
 def latency_counts(ages: Sequence[float]) -> Mapping[str, int]:

@@ -123,7 +123,7 @@ def snapshot_ranges(settings: Settings, version: str) -> Mapping[int, int]:
 
 @contextmanager
 def _fetched(settings: Settings, version: str, *, is_downloaded: bool = False) -> Iterator[Path]:
-    """A version's bundle in a folder that goes away with the block; downloaded once a machine."""
+    """A version's bundle in a folder that goes away with the block; the machine keeps another."""
     from models.bundle import blamed
 
     with blamed(version), tempfile.TemporaryDirectory(prefix="fraud-bundle-") as scratch:

@@ -11,7 +11,7 @@ from confluent_kafka import Message, TopicPartition
 from cli.live.tally import Tally
 from contracts.kafka import full_ranges, make_reader
 from contracts.settings import KafkaSettings
-from inference.records import SENT_HEADER, sent_time_us
+from inference.records import SENT_HEADER, age_ms
 
 POLL_SECONDS = 0.2
 
@@ -87,7 +87,8 @@ class Feed:
             self.coverage.decided[source["partition"]].add(source["offset"])
         appended_ms = message.timestamp()[1]
         if appended_ms >= self._since_ms:
-            self._tally.add_decision(body, appended_ms=appended_ms, sent_us=_sent_us(message))
+            age = _age_ms(message, appended_ms)
+            self._tally.add_decision(body, appended_ms=appended_ms, age_ms=age)
 
     def transaction_ends(self) -> dict[int, int]:
         """Partition to the offset after the last transaction."""
@@ -98,6 +99,6 @@ class Feed:
         self._consumer.close()
 
 
-def _sent_us(message: Message) -> int | None:
+def _age_ms(message: Message, appended_ms: int) -> float | None:
     headers: dict[str, bytes] = dict(message.headers() or ())  # type: ignore[arg-type]
-    return sent_time_us(headers.get(SENT_HEADER))
+    return age_ms(headers.get(SENT_HEADER), appended_ms)

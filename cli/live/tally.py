@@ -63,7 +63,7 @@ class Tally:
         return self.decisions.total()
 
     def add_decision(
-        self, decision: Mapping[str, Any], *, appended_ms: int, sent_us: int | None
+        self, decision: Mapping[str, Any], *, appended_ms: int, age_ms: float | None
     ) -> None:
         """Count a record of the score topic; the first one per source is the decision."""
         source = decision["source"]
@@ -75,7 +75,7 @@ class Tally:
             return
         self._by_source[identity] = fingerprint
         self._count(decision)
-        self._time(appended_ms, sent_us)
+        self._time(appended_ms, age_ms)
 
     def _count(self, decision: Mapping[str, Any]) -> None:
         kind, amount = decision["decision"], decision["amount_minor"]
@@ -96,14 +96,14 @@ class Tally:
         if self._frauds.get(key):
             self._confirm(key, 1)
 
-    def _time(self, appended_ms: int, sent_us: int | None) -> None:
+    def _time(self, appended_ms: int, age_ms: float | None) -> None:
         self._arrivals.append((appended_ms, 1))
         while self._arrivals[0][0] < appended_ms - RATE_WINDOW_MS:
             self._arrivals.popleft()
         self._first_appended_ms = self._first_appended_ms or appended_ms
         # What was sent before the stream was up waited for it: that is a backlog, no latency.
-        if sent_us is not None and sent_us / 1000 >= self._first_appended_ms:
-            self._latencies_ms.append(appended_ms - sent_us / 1000)
+        if age_ms is not None and appended_ms - age_ms >= self._first_appended_ms:
+            self._latencies_ms.append(age_ms)
 
     def add_label(self, label: Mapping[str, Any]) -> None:
         """Count a label on a decided transaction; a correction takes the fraud back."""

@@ -36,7 +36,7 @@ def label(number: int, *, is_fraud: bool) -> dict[str, object]:
 
 
 def add(tally: Tally, row: dict[str, object]) -> None:
-    tally.add_decision(row, appended_ms=NOW_MS, sent_us=(NOW_MS - 40) * 1000)
+    tally.add_decision(row, appended_ms=NOW_MS, age_ms=40)
 
 
 def test_a_repeated_decision_is_counted_once_and_a_differing_one_is_noticed() -> None:
@@ -85,7 +85,7 @@ def test_latency_is_append_time_minus_send_time() -> None:
     """The percentiles are in milliseconds from the producer's send to the broker's append."""
     tally = Tally(maturity_days=10)
     add(tally, decision(1))
-    tally.add_decision(decision(2), appended_ms=NOW_MS + 140, sent_us=(NOW_MS + 100) * 1000)
+    tally.add_decision(decision(2), appended_ms=NOW_MS + 140, age_ms=40)
     latency = tally.latency()
     assert latency is not None
     assert latency.p50 == 40
@@ -94,8 +94,8 @@ def test_latency_is_append_time_minus_send_time() -> None:
 def test_a_backlog_from_before_the_stream_is_no_latency() -> None:
     """What was sent before the first decision waited for the stream's start and is left out."""
     tally = Tally(maturity_days=10)
-    tally.add_decision(decision(1), appended_ms=NOW_MS, sent_us=(NOW_MS - 30_000) * 1000)
-    tally.add_decision(decision(2), appended_ms=NOW_MS + 1, sent_us=(NOW_MS - 20_000) * 1000)
+    tally.add_decision(decision(1), appended_ms=NOW_MS, age_ms=30_000)
+    tally.add_decision(decision(2), appended_ms=NOW_MS + 1, age_ms=20_001)
     assert tally.latency() is None
 
 

@@ -58,7 +58,7 @@ def test_backfilled_records_do_not_count_as_slow() -> None:
     assert ages_ms([b"1"], 1e9) == []
 
 
-@pytest.mark.parametrize("sent", [b"9" * 17, b"9" * 25, b"9" * 400, b"9" * 5_000, b"-1", b""])
+@pytest.mark.parametrize("sent", [b"9" * 16, b"9" * 25, b"9" * 400, b"9" * 5_000, b"-1", b""])
 def test_a_header_that_tells_no_time_does_no_harm(sent: bytes) -> None:
     """Anybody may write into a record's header: nothing is counted, and nothing breaks."""
     assert ages_ms([sent], 1e12) == []

@@ -29,6 +29,7 @@ def main() -> None:
     """Fail if deciding batches of several sizes compiles or loads a kernel after the warm-up."""
     load_kernels()
     before = compiled()
+    assert before["features.encoding.encode_rows"] > 0
     for size in SIZES:
         batch = source([transaction(row) for row in range(size)])
         answers = scorer().score(batch, committed={0: 0}, model=FakeModel())
