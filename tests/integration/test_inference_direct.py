@@ -28,8 +28,9 @@ from inference.dead_letters import find_letter, read_letters, replay_letter
 from inference.decisions import FirstDecisions, read_decisions
 from inference.direct import DirectOptions, run_direct
 from inference.explain import tell
+from inference.notes import Life
 
-pytestmark = [pytest.mark.integration, pytest.mark.chaos, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def deciding(settings: Settings) -> Iterator[None]:
     """A direct consumer in a thread for the length of the block."""
     stop = threading.Event()
     options = DirectOptions("test", EARLIEST)
-    runner = threading.Thread(target=run_direct, args=(settings, options, stop))
+    runner = threading.Thread(target=run_direct, args=(settings, options, stop, Life()))
     runner.start()
     try:
         yield
@@ -69,6 +70,7 @@ def read_all(settings: Settings) -> tuple[FirstDecisions, list[dict[str, object]
     return seen, [decision for decision, _ in read_decisions(settings.kafka, seen)]
 
 
+@pytest.mark.chaos
 @pytest.mark.parametrize("mode", [(), ("--transactional",)])
 def test_kill_9_of_the_consumer_loses_nothing(
     home: Path, settings: Settings, mode: tuple[str, ...]
@@ -148,6 +150,7 @@ def _mended() -> bytes:
     )
 
 
+@pytest.mark.chaos
 def test_two_members_share_the_partitions(home: Path, settings: Settings) -> None:
     """A second member takes some partitions over, and every record still has one decision."""
     feed = Feed(settings)
