@@ -33,6 +33,7 @@ KERNEL_SOURCES = (
     "entity_replay",
     "hash_table",
     "hashing",
+    "instants",
     "kernel",
     "layout",
     "packing",
