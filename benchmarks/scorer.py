@@ -37,7 +37,8 @@ from features.tile_reader import TileReader
 from inference.decision_json import DecisionColumns, encode_decisions
 from inference.reasons import ReasonMap, exact_where, top_reasons
 from inference.records import SourceBatch
-from inference.scorer import Names, Scorer, Topics
+from inference.row_views import Names
+from inference.scorer import Scorer, Topics
 from models.bundle import Bundle
 from models.policy import APPROVE
 

@@ -6,7 +6,7 @@ and unlinks the old one.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -61,36 +61,44 @@ class RedisStateStore:
 
     def read(self, partition: int, generation: str, cards: Sequence[str]) -> Stored:
         """See `StateStore`."""
-        return self.read_many({partition: (generation, cards)})[partition]
+        return self.reading({partition: (generation, cards)})()[partition]
 
-    def read_many(self, asked: Mapping[int, tuple[str, Sequence[str]]]) -> dict[int, Stored]:
+    def reading(
+        self, asked: Mapping[int, tuple[str, Sequence[str]]]
+    ) -> Callable[[], dict[int, Stored]]:
         """See `StateStore`."""
         # The marks first: who goes on from newer states than they say is refused when it writes.
-        marks, *found = self._wire.ask(
+        answers = self._wire.send(
             ("MGET", *(key for partition in asked for key in self._marks(partition))),
             *(
                 ("HMGET", self._states(partition, generation), *cards)
                 for partition, (generation, cards) in asked.items()
             ),
         )
-        return {
-            partition: _stored(marks[MARKS * place : MARKS * (place + 1)], found[place])
-            for place, partition in enumerate(asked)
-        }
+
+        def stored() -> dict[int, Stored]:
+            marks, *found = answers()
+            return {
+                partition: _stored(marks[MARKS * place : MARKS * (place + 1)], found[place])
+                for place, partition in enumerate(asked)
+            }
+
+        return stored
 
     def write(self, partition: int, written: Written) -> None:
         """See `StateStore`."""
-        self.write_many({partition: written})
+        self.writing({partition: written})()
 
-    def write_many(self, states: Mapping[int, Written]) -> None:
+    def writing(self, states: Mapping[int, Written]) -> Callable[[], None]:
         """See `StateStore`."""
         calls = [
             (partition, call)
             for partition, written in states.items()
             for call in self._writes(partition, written)
         ]
-        answers = self._wire.run(WRITE, [call for _, call in calls])
-        _refuse([partition for partition, _ in calls], answers)
+        answers = self._wire.start(WRITE, [call for _, call in calls])
+        partitions = [partition for partition, _ in calls]
+        return lambda: _refuse(partitions, answers())
 
     def begin(self, partition: int, generation: str) -> None:
         """See `StateStore`."""

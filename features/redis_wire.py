@@ -1,23 +1,26 @@
-"""Several commands to Redis in one round trip, without what a client library's pipeline costs.
+"""Several commands to Redis in one round trip, which may be under way while others work.
 
-A batch of a few records asks the store three times: there the library's bookkeeping takes longer
-than Redis does.
+A client library's pipeline and pool cost a batch of a few records more than Redis does: here one
+connection is kept, and its answers are read when somebody wants them.
 """
 
 import hashlib
+import threading
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
+import hiredis
 import redis
 
 from contracts.errors import StoreError
 
 Command = Sequence[Any]
 """Words: text, bytes or integers."""
-
-
 Call = tuple[Sequence[str], Sequence[Any]]
 """Keys and further words of a script's call."""
+Answers = Callable[[], list[Any]]
+"""Waits for what Redis says to commands that were sent; the first refusal is raised."""
+Result = TypeVar("Result")
 
 
 class Script:
@@ -28,20 +31,41 @@ class Script:
         self.digest = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 
+class Letter:
+    """Commands in Redis' own words, and the answers to them when they have been read."""
+
+    def __init__(self, commands: Sequence[Command]) -> None:
+        self.packed = b"".join(map(hiredis.pack_command, map(tuple, commands)))
+        self.count = len(commands)
+        self.answers: list[Any] | None = None
+
+
 class RedisWire:
-    """One Redis. Failures are StoreErrors; a broken connection is opened again as a client does."""
+    """One connection to a Redis, for any thread. Failures are StoreErrors.
+
+    Commands are carried out in the order in which they are sent. When the connection breaks before
+    all their answers are there they are sent once more, so they must bear to be carried out twice.
+    """
 
     def __init__(self, url: str, timeout_seconds: float) -> None:
-        self._client = redis.Redis.from_url(
+        pool = redis.ConnectionPool.from_url(
             url,
             protocol=2,
             socket_timeout=timeout_seconds,
             socket_connect_timeout=timeout_seconds,
         )
+        self._connection: Any = pool.make_connection()
+        self._lock = threading.Lock()
+        self._under_way: Letter | None = None
 
     def ask(self, *commands: Command) -> list[Any]:
         """The answers to all commands; the first refusal is raised once all have run."""
-        return _guarded(lambda: self._asked(commands))
+        return self.send(*commands)()
+
+    def send(self, *commands: Command) -> Answers:
+        """What `ask` does, but not waiting."""
+        letter = _guarded(lambda: self._sent(commands))
+        return lambda: _guarded(lambda: self._answers(letter))
 
     def transact(self, *commands: Command) -> list[Any]:
         """The answers to all commands, with nobody else's in between."""
@@ -50,35 +74,64 @@ class RedisWire:
 
     def run(self, script: Script, calls: Sequence[Call]) -> list[Any]:
         """What a script answers to each call."""
+        return self.start(script, calls)()
+
+    def start(self, script: Script, calls: Sequence[Call]) -> Answers:
+        """What `run` does, but not waiting."""
         commands = [("EVALSHA", script.digest, len(keys), *keys, *words) for keys, words in calls]
-        return _guarded(lambda: self._evaluated(script, commands))
+        letter = _guarded(lambda: self._sent(commands))
+        return lambda: _guarded(lambda: self._evaluated(script, commands, letter))
 
-    def _evaluated(self, script: Script, commands: Sequence[Command]) -> list[Any]:
+    def _evaluated(self, script: Script, commands: Sequence[Command], letter: Letter) -> list[Any]:
         try:
-            return self._asked(commands)
+            return self._answers(letter)
         except redis.exceptions.NoScriptError:  # the first call ever, or Redis was restarted
-            self._client.script_load(script.text)
-            return self._asked(commands)
+            self._answers(self._sent([("SCRIPT", "LOAD", script.text)]))
+            return self._answers(self._sent(commands))
 
-    def _asked(self, commands: Sequence[Command]) -> list[Any]:
-        pool = self._client.connection_pool
-        connection: Any = pool.get_connection()
-        try:
-            packed = connection.pack_commands(commands)
-            answers: list[Any] = connection.retry.call_with_retry(
-                lambda: _exchanged(connection, packed, len(commands)),
-                lambda error: connection.disconnect(),
-            )
-        finally:
-            pool.release(connection)
-        for answer in answers:
+    def _sent(self, commands: Sequence[Command]) -> Letter:
+        letter = Letter(commands)
+        with self._lock:
+            self._receive()
+            self._post(letter)
+        return letter
+
+    def _answers(self, letter: Letter) -> list[Any]:
+        with self._lock:
+            if self._under_way is letter:
+                self._receive()
+            if letter.answers is None:
+                self._send_again(letter)
+        for answer in letter.answers or ():
             if isinstance(answer, redis.ResponseError):
                 raise answer
-        return answers
+        return letter.answers or []
+
+    def _post(self, letter: Letter) -> None:
+        try:
+            self._connection.send_packed_command([letter.packed])
+        except redis.ConnectionError:
+            return  # so it is not under way, and sent again by whoever wants the answers
+        self._under_way = letter
+
+    def _receive(self) -> None:
+        """Read the answers that are under way, if any; those of a broken connection stay away."""
+        letter, self._under_way = self._under_way, None
+        if letter is None:
+            return
+        try:
+            letter.answers = [_answer(self._connection) for _ in range(letter.count)]
+        except redis.ConnectionError:
+            return
+
+    def _send_again(self, letter: Letter) -> None:
+        self._receive()
+        self._connection.send_packed_command([letter.packed])
+        letter.answers = [_answer(self._connection) for _ in range(letter.count)]
 
 
-def _guarded(command: Callable[[], list[Any]]) -> list[Any]:
-    """The command's answers, or our own error."""
+def _guarded(command: Callable[[], Result]) -> Result:
+    """The command's result, or our own error."""
     try:
         return command()
     except redis.RedisError as error:
@@ -86,11 +139,6 @@ def _guarded(command: Callable[[], list[Any]]) -> list[Any]:
             f"Redis failed: {error}",
             remedy="Check REDIS_URL and `fraud status`; the fallback rules decide meanwhile",
         ) from error
-
-
-def _exchanged(connection: Any, packed: Sequence[bytes], count: int) -> list[Any]:
-    connection.send_packed_command(packed)
-    return [_answer(connection) for _ in range(count)]
 
 
 def _answer(connection: Any) -> Any:

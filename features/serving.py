@@ -3,9 +3,10 @@
 Order per batch, and what a crash between two steps does:
 1. `ensure(partition, f)`: the store's state must allow a start at offset f. A store behind f is
    caught up from Kafka; one without a manifest, or ahead of f, is rebuilt.
-2. `serve`: the tiles across cards are awaited and read; then states are read, folded, and written
-   with all events from the committed offset on as a tail. A crash before the write loses nothing;
-   after it, the same events supersede the tail.
+2. `serve`: states are read, and meanwhile the tiles across cards awaited and read; states are
+   folded, and written with all events from the committed offset on as a tail. A crash before the
+   write loses nothing; after it, the same events supersede the tail. `serve_ahead` leaves the write
+   under way, for the caller to score meanwhile.
 3. the caller sends its decisions and calls `mark` before it commits them. A crash before `mark`
    leaves the manifest behind: the next start replays from its own committed offset, which the tail
    allows.
@@ -13,6 +14,7 @@ Order per batch, and what a crash between two steps does:
 
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -37,6 +39,8 @@ from features.store import UNKNOWN, Manifest, RedisStateStore, StateStore, Store
 from features.tile_reader import TileReader
 
 Progress = Callable[[int], None]
+Settle = Callable[[], None]
+"""Waits until a batch's states have been written, and then counts it as served."""
 States = dict[str, bytes | None]
 """States of a partition's cards; None of one that has none."""
 
@@ -47,6 +51,22 @@ HELD_CARDS = 10_000
 def store_prefix(topic: str, feature_set: FeatureSet = FEATURE_SET) -> str:
     """Key prefix of a feature set's state for a topic: two sets live side by side."""
     return f"fraud:{feature_set.hash}:{topic}"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A batch by card: rows `order[bounds[c]:bounds[c + 1]]` are those of card c.
+
+    `homes` are the partitions' spans of cards; `lacking` by partition the generation and cards
+    whose states `stored` waits for.
+    """
+
+    order: NDArray[np.int64]
+    bounds: NDArray[np.int64]
+    cards: Sequence[str]
+    homes: Sequence[Span]
+    lacking: Mapping[int, tuple[str, Sequence[str]]]
+    stored: Callable[[], Mapping[int, Stored]]
 
 
 class FeatureServer:
@@ -78,22 +98,35 @@ class FeatureServer:
         self._held: dict[int, States] = {}
 
     def serve(self, events: EventRows | pa.Table, *, committed: Mapping[int, int]) -> FeatureMatrix:
-        """Features of a batch, and the state after it.
-
-        A partition's events stand together in offset order; any offset from the partition's
-        `committed` one on may be fed again later. A micro-batch may come in several calls with one
-        committed offset, in offset order. What is served of a partition goes on where `ensure` or
-        the last call ended.
+        """`serve_ahead`, and wait for the state to be written.
 
         Raises:
             StateError: a state was wiped, rebuilt, or is ahead: call `ensure`, then serve again.
             StoreError: the store does not answer or refuses a write.
             TilesError: the tiles across cards are not complete in time.
         """
+        features, settle = self.serve_ahead(events, committed=committed)
+        settle()
+        return features
+
+    def serve_ahead(
+        self, events: EventRows | pa.Table, *, committed: Mapping[int, int]
+    ) -> tuple[FeatureMatrix, Settle]:
+        """Features of a batch; the state after it is on its way to the store.
+
+        A partition's events stand together in offset order; any offset from the partition's
+        `committed` one on may be fed again later. A micro-batch may come in several calls with one
+        committed offset, in offset order. What is served of a partition goes on where `ensure` or
+        the last call ended.
+
+        Call what is returned beside before anything made from the features leaves the process: it
+        waits for the store. Until then, and when it fails, the batch counts as not served. Both
+        raise what `serve` does.
+        """
         rows = events if isinstance(events, EventRows) else events_of(events)
         values = np.empty((len(rows), len(self._set.features)))
         if len(rows) == 0:
-            return matrix(values, np.empty(0, dtype=np.int64))
+            return matrix(values, np.empty(0, dtype=np.int64)), lambda: None
         spans = spans_of(rows.partitions)
         for span in spans:
             self._generation(span.partition)
@@ -102,12 +135,18 @@ class FeatureServer:
             [clocks_after(self._clocks.now(s.partition), stamps[s.rows]) for s in spans]
         )
         made = encoded(rows)
+        cards = self._ask(rows, made)
         if self._set.shared:
             self._readable_tiles().fill(made, clocks, values)
-        statuses = self._serve_cards(rows, made, spans, committed, values)
-        for s in spans:
-            self._clocks.advance(s.partition, int(rows.offsets[s.start]), int(clocks[s.stop - 1]))
-        return matrix(values, statuses)
+        statuses, settle_cards = self._fold(rows, made, spans, cards, committed, values)
+
+        def settle() -> None:
+            settle_cards()
+            for s in spans:
+                last = int(clocks[s.stop - 1])
+                self._clocks.advance(s.partition, int(rows.offsets[s.start]), last)
+
+        return matrix(values, statuses), settle
 
     def _readable_tiles(self) -> TileReader:
         if self._tiles is None:
@@ -118,24 +157,39 @@ class FeatureServer:
             )
         return self._tiles
 
-    def _serve_cards(
-        self,
-        rows: EventRows,
-        made: Encoded,
-        spans: Sequence[Span],
-        committed: Mapping[int, int],
-        values: NDArray[np.float64],
-    ) -> NDArray[np.int64]:
-        """Fold a batch; writes the features of cards, returns each row's status bits."""
+    def _ask(self, rows: EventRows, made: Encoded) -> "Asked":
+        """Group a batch by card, and have the states read that are not held.
+
+        What is held was written by this process, and a write is refused when others wrote since.
+        """
         order, bounds = grouped_by_card(rows, made.hashes)
         heads = order[bounds[:-1]]
         cards = [card.decode() for card in rows.rows.take(heads).words(CARD_ID)]
         homes = spans_of(rows.partitions[heads])
-        held = {s.partition: self._held.pop(s.partition, {}) for s in homes}
-        before = self._read_lacking(homes, cards, held)
+        lacking = {}
+        for s in homes:
+            held = self._held.get(s.partition, {})
+            unknown = [card for card in cards[s.rows] if card not in held]
+            if unknown or s.partition not in self._served:
+                lacking[s.partition] = (self._generation(s.partition), unknown)
+        stored = self._store.reading(lacking) if lacking else dict
+        return Asked(order, bounds, cards, homes, lacking, stored)
+
+    def _fold(
+        self,
+        rows: EventRows,
+        made: Encoded,
+        spans: Sequence[Span],
+        asked: "Asked",
+        committed: Mapping[int, int],
+        values: NDArray[np.float64],
+    ) -> tuple[NDArray[np.int64], Settle]:
+        """Fold a batch; writes the features of cards, returns each row's status bits."""
+        cards, homes = asked.cards, asked.homes
+        held, before = self._states(asked)
         states = [held[s.partition][card] for s in homes for card in cards[s.rows]]
         offsets = offsets_of_cards(rows.offsets, spans, homes, committed)
-        folded = folded_batch(self._set, made.events[order], bounds, states, offsets)
+        folded = folded_batch(self._set, made.events[asked.order], asked.bounds, states, offsets)
         if folded.outcome != OK:
             partition = next(s.partition for s in homes if s.start <= folded.card < s.stop)
             self._spoilt.add(partition)
@@ -151,32 +205,27 @@ class FeatureServer:
             )
             for s in homes
         }
-        self._store.write_many(written)
-        self._served.update(after)
-        self._hold(held, written)
-        return folded.write_into(values, order)
+        arrived = self._store.writing(written)
 
-    def _read_lacking(
-        self, homes: Sequence[Span], cards: Sequence[str], held: dict[int, States]
-    ) -> dict[int, int]:
-        """Read the states that are not held; by partition the offset after those that are there.
+        def settle() -> None:
+            arrived()
+            self._served.update(after)
+            self._hold(held, written)
 
-        What is held was written by this process, and a write is refused when others wrote since.
+        return folded.write_into(values, asked.order), settle
+
+    def _states(self, asked: "Asked") -> tuple[dict[int, States], dict[int, int]]:
+        """By partition all states of a batch's cards, and the offset after those of the store.
+
+        They are held again when they have been written.
         """
-        asked = {}
-        for s in homes:
-            lacking = [card for card in cards[s.rows] if card not in held[s.partition]]
-            if lacking or s.partition not in self._served:
-                asked[s.partition] = (self._generation(s.partition), lacking)
-        stored = self._store.read_many(asked) if asked else {}
+        stored = asked.stored()
+        held = {s.partition: self._held.pop(s.partition, {}) for s in asked.homes}
         for partition, found in stored.items():
             self._refuse_stale(partition, found)
-            held[partition].update(zip(asked[partition][1], found.states, strict=True))
+            held[partition].update(zip(asked.lacking[partition][1], found.states, strict=True))
         served = {partition: found.served for partition, found in stored.items()}
-        return {
-            s.partition: served.get(s.partition, self._served.get(s.partition, UNKNOWN))
-            for s in homes
-        }
+        return held, {p: served.get(p, self._served.get(p, UNKNOWN)) for p in held}
 
     def _hold(self, held: dict[int, States], written: Mapping[int, Written]) -> None:
         """Keep what was written, so that it need not be read again."""
@@ -272,8 +321,9 @@ class FeatureServer:
     def _fold_past(self, partition: int, rows: EventRows, end: int) -> None:
         """Bring the states after some past events; what the features were is not wanted."""
         values = np.empty((len(rows), len(self._set.features)))
-        spans = [Span(partition, 0, len(rows))]
-        self._serve_cards(rows, encoded(rows), spans, {partition: end}, values)
+        spans, made = [Span(partition, 0, len(rows))], encoded(rows)
+        _, settle = self._fold(rows, made, spans, self._ask(rows, made), {partition: end}, values)
+        settle()
 
     def _refuse_stale(self, partition: int, stored: Stored) -> None:
         """A wiped store has another generation, one that was restored an older manifest, and one

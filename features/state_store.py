@@ -8,7 +8,7 @@ restored, written by others or that lost its last writes is noticed in the same 
 never taken for an empty one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -87,11 +87,16 @@ class StateStore(Protocol):
                 those before `served`.
         """
 
-    def read_many(self, asked: Mapping[int, tuple[str, Sequence[str]]]) -> dict[int, Stored]:
-        """`read` of several partitions: by partition a generation and cards; one round trip."""
+    def reading(
+        self, asked: Mapping[int, tuple[str, Sequence[str]]]
+    ) -> Callable[[], dict[int, Stored]]:
+        """Begin to `read` several partitions, by partition a generation and cards.
 
-    def write_many(self, states: Mapping[int, Written]) -> None:
-        """`write` to several partitions in one round trip, each in turn."""
+        One round trip, which may be under way until the result is called: that waits for it.
+        """
+
+    def writing(self, states: Mapping[int, Written]) -> Callable[[], None]:
+        """Begin to `write` to several partitions, each in turn; likewise."""
 
     def mark_many(self, manifests: Mapping[int, Manifest], served: Mapping[int, int]) -> None:
         """`mark` of several partitions in one round trip; `served` where it is known."""
@@ -100,16 +105,21 @@ class StateStore(Protocol):
 class OneByOne:
     """The port's methods for several partitions, for stores whose round trips cost nothing."""
 
-    def read_many(
+    def reading(
         self: StateStore, asked: Mapping[int, tuple[str, Sequence[str]]]
-    ) -> dict[int, Stored]:
+    ) -> Callable[[], dict[int, Stored]]:
         """See `StateStore`."""
-        return {p: self.read(p, generation, cards) for p, (generation, cards) in asked.items()}
+        found = {p: self.read(p, generation, cards) for p, (generation, cards) in asked.items()}
+        return lambda: found
 
-    def write_many(self: StateStore, states: Mapping[int, Written]) -> None:
+    def writing(self: StateStore, states: Mapping[int, Written]) -> Callable[[], None]:
         """See `StateStore`."""
-        for partition, written in states.items():
-            self.write(partition, written)
+
+        def write() -> None:
+            for partition, written in states.items():
+                self.write(partition, written)
+
+        return write
 
     def mark_many(
         self: StateStore, manifests: Mapping[int, Manifest], served: Mapping[int, int]

@@ -1,6 +1,6 @@
 """The seams of scoring: what the scorer needs of a model bundle and of the feature server."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -68,10 +68,13 @@ class Features(Protocol):
     def ensure(self, partition: int, start_offset: int) -> None:
         """Bring a partition's state to `start_offset`, from Kafka if need be."""
 
-    def serve(self, events: EventRows, *, committed: Mapping[int, int]) -> FeatureMatrix:
+    def serve_ahead(
+        self, events: EventRows, *, committed: Mapping[int, int]
+    ) -> tuple[FeatureMatrix, Callable[[], None]]:
         """Features of events, a partition's together in offset order.
 
-        Offsets from a partition's committed one on can be replayed.
+        Offsets from a partition's committed one on can be replayed. The second waits for the state
+        after them to be written: nothing made from the features may leave before.
         """
 
     def mark(self, places: Mapping[int, tuple[int, int]]) -> None:

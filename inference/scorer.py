@@ -7,20 +7,17 @@ features, and with the same model the bytes of the answers, are the same again.
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
-from contracts.columns import TRANSACTION_SCHEMA, ParsedTransactions, parse_transactions
+from contracts.columns import BadRow, parse_transactions
 from contracts.errors import BrokerError, StateError, StoreError, TilesError
 from contracts.messages import Tier
 from contracts.rule_settings import FallbackSettings
 from contracts.settings import KafkaSettings
-from contracts.spans import Span
-from contracts.transaction_rows import AMOUNT_MINOR, TRANSACTION_ID, EventRows, TransactionRows
+from contracts.transaction_rows import AMOUNT_MINOR, EventRows
 from features.definition import FEATURE_SET, FeatureSet
 from features.engine import FeatureMatrix
 from features.partitioning import home_partitions
@@ -29,6 +26,7 @@ from inference.ports import Decided, Features, Floats, Model
 from inference.reasons import ReasonMap, Reasons, exact_where, ruled_reasons, top_reasons
 from inference.records import Answers, SourceBatch
 from inference.rejects import encode_rejects
+from inference.row_views import Names, RuleColumns
 from inference.shadow import ShadowBudget, is_rival, shadow_scores
 from models.policy import APPROVE, DECLINE
 from models.rules import RuleTier
@@ -55,6 +53,28 @@ class Topics:
         alerts = kafka.alerts_topic if kafka.copy_alerts else None
         topics = (kafka.topic, kafka.scores_topic, kafka.rejects_topic, alerts)
         return cls(*topics, shadow=kafka.shadow_topic)
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A batch, the transactions in it with their keys and times of sending, and the rest of it."""
+
+    batch: SourceBatch
+    events: EventRows
+    keys: list[bytes | None]
+    sent: list[bytes | None]
+    bad: Sequence[BadRow]
+
+    @classmethod
+    def of(cls, batch: SourceBatch) -> "Read":
+        """Parse a batch."""
+        parsed = parse_transactions(batch.values)
+        index, rows = parsed.index, parsed.index.tolist()
+        events = EventRows(
+            parsed.rows, batch.partitions[index], batch.offsets[index], batch.timestamps_us[index]
+        )
+        keys, sent = [batch.keys[row] for row in rows], [batch.sent[row] for row in rows]
+        return cls(batch, events, keys, sent, parsed.bad)
 
 
 class Scorer:
@@ -96,55 +116,65 @@ class Scorer:
         Without a model the rules decide, with the features beside for the record; without a store
         they decide on the event alone. A challenger scores beside, never instead.
         """
-        answers = Answers()
         if len(batch) == 0:
-            return answers
-        parsed = parse_transactions(batch.values)
-        events = _with_source(batch, parsed)
-        spans = batch.spans()
+            return Answers()
+        spans, read = batch.spans(), Read.of(batch)
         try:
-            matrix = self._serve(batch, spans, events, committed)
+            for span in spans:
+                if self._next_offset.get(span.partition) != batch.first_offset(span):
+                    self._ensure(span.partition, batch.first_offset(span))
+            try:
+                return self._answered(read, committed, model, challenger)
+            except StateError:
+                if len(spans) > 1:
+                    raise
+                # Wiped or rebuilt since this process last looked: look, and try once more.
+                self._ensure(spans[0].partition, batch.first_offset(spans[0]))
+                return self._answered(read, committed, model, challenger)
         except FAILURES as error:
-            if len(spans) > 1:
-                for span in spans:
-                    part = batch.part(span)
-                    alone = self.score(
-                        part, committed=committed, model=model, challenger=challenger
-                    )
-                    answers.extend(alone)
+            answers = Answers()
+            if len(spans) == 1:
+                self._next_offset.pop(spans[0].partition, None)
+                _fallen_back(spans[0].partition, error, answers)
+                self._answer(read, None, model, challenger, answers)
                 return answers
-            matrix = None
-            self._next_offset.pop(spans[0].partition, None)
-            _fallen_back(spans[0].partition, error, answers)
-        if len(events):
-            decided = self._decide(batch, parsed, events, matrix, model, answers)
-            self._score_in_shadow(batch, parsed, events, decided, challenger, answers)
-        self._reject(batch, parsed, answers)
+        for span in spans:
+            part = batch.part(span)
+            answers.extend(
+                self.score(part, committed=committed, model=model, challenger=challenger)
+            )
         return answers
 
-    def _serve(
+    def _answered(
         self,
-        batch: SourceBatch,
-        spans: Sequence[Span],
-        events: EventRows,
+        read: "Read",
         committed: Mapping[int, int],
-    ) -> FeatureMatrix:
-        for span in spans:
-            if self._next_offset.get(span.partition) != batch.first_offset(span):
-                self._ensure(span.partition, batch.first_offset(span))
-        try:
-            matrix = self._features.serve(events, committed=committed)
-        except StateError:
-            if len(spans) > 1:
-                raise
-            # Wiped or rebuilt since this process last looked: look, and try once more.
-            self._ensure(spans[0].partition, batch.first_offset(spans[0]))
-            matrix = self._features.serve(events, committed=committed)
-        for span in spans:
-            after = batch.next_offset(span)
+        model: Model | None,
+        challenger: Model | None,
+    ) -> Answers:
+        """Answers by features and a model; the state is on its way to the store meanwhile."""
+        answers = Answers()
+        matrix, settle = self._features.serve_ahead(read.events, committed=committed)
+        self._answer(read, matrix, model, challenger, answers)
+        settle()
+        for span in read.batch.spans():
+            after = read.batch.next_offset(span)
             self._next_offset[span.partition] = after
             self._unmarked[span.partition] = (committed[span.partition], after)
-        return matrix
+        return answers
+
+    def _answer(
+        self,
+        read: "Read",
+        matrix: FeatureMatrix | None,
+        model: Model | None,
+        challenger: Model | None,
+        answers: Answers,
+    ) -> None:
+        if len(read.events):
+            decided = self._decide(read, matrix, model, answers)
+            self._score_in_shadow(read, decided, challenger, answers)
+        self._reject(read, answers)
 
     def _ensure(self, partition: int, first: int) -> None:
         """Have a partition's state start at an offset; what was served before is marked first."""
@@ -178,25 +208,17 @@ class Scorer:
         self._unmarked.pop(partition, None)
 
     def _decide(
-        self,
-        batch: SourceBatch,
-        parsed: ParsedTransactions,
-        events: EventRows,
-        matrix: FeatureMatrix | None,
-        model: Model | None,
-        answers: Answers,
+        self, read: "Read", matrix: FeatureMatrix | None, model: Model | None, answers: Answers
     ) -> DecisionColumns:
+        events = read.events
         if model is None or matrix is None:
             decided = self._by_rules(events, matrix)
         else:
             decided = self._by_model(events, matrix, model)
         encoded = encode_decisions(self._topics.transactions, events, decided)
         self._correct_misplaced(events, decided, encoded, answers)
-        rows = parsed.index.tolist()
-        keys = [batch.keys[row] for row in rows]
-        sent = [batch.sent[row] for row in rows]
-        answers.add(self._topics.scores, keys, encoded, sent)
-        self._alert(decided, keys, encoded, sent, answers)
+        answers.add(self._topics.scores, read.keys, encoded, read.sent)
+        self._alert(read, decided, encoded, answers)
         _count(decided, answers)
         return decided
 
@@ -231,13 +253,12 @@ class Scorer:
 
     def _score_in_shadow(
         self,
-        batch: SourceBatch,
-        parsed: ParsedTransactions,
-        events: EventRows,
+        read: "Read",
         decided: DecisionColumns,
         challenger: Model | None,
         answers: Answers,
     ) -> None:
+        events = read.events
         if challenger is None or decided.values is None or not is_rival(challenger, decided):
             return
         if not self._shadow.allows():
@@ -247,9 +268,7 @@ class Scorer:
         scores = shadow_scores(
             self._topics.transactions, events, decided.values, challenger, decided.model_version
         )
-        rows = parsed.index.tolist()
-        keys, sent = [batch.keys[row] for row in rows], [batch.sent[row] for row in rows]
-        answers.add(self._topics.shadow, keys, scores, sent)
+        answers.add(self._topics.shadow, read.keys, scores, read.sent)
         answers.tally["shadow_scored"] += len(scores)
         self._shadow.spend(self._shadow.clock() - began)
 
@@ -279,7 +298,7 @@ class Scorer:
 
         What a rule stops was not let through by the control group, whatever that had drawn.
         """
-        ruled = self._extra_rules.decide(_Columns(events.rows), len(events))
+        ruled = self._extra_rules.decide(RuleColumns(events.rows), len(events))
         is_raised = ruled.decision > columns.decision
         raised = {
             row: [reason.as_json() for reason in ruled.reasons[row]]
@@ -304,7 +323,7 @@ class Scorer:
         return exact_where(seen_by_people, values, cheap, exact, reason_map)
 
     def _by_rules(self, events: EventRows, matrix: FeatureMatrix | None) -> DecisionColumns:
-        ruled = self._rules.decide(_Columns(events.rows), len(events))
+        ruled = self._rules.decide(RuleColumns(events.rows), len(events))
         size = len(events)
         unknown = np.zeros(size, dtype=np.bool_)
         reasons = [[reason.as_json() for reason in row] for row in ruled.reasons]
@@ -325,22 +344,18 @@ class Scorer:
         )
 
     def _alert(
-        self,
-        decided: DecisionColumns,
-        keys: Sequence[bytes | None],
-        encoded: Sequence[bytes],
-        sent: Sequence[bytes | None],
-        answers: Answers,
+        self, read: "Read", decided: DecisionColumns, encoded: Sequence[bytes], answers: Answers
     ) -> None:
         if self._topics.alerts is None:
             return
         rows = np.flatnonzero(decided.decision != APPROVE).tolist()
-        picked = [[column[row] for row in rows] for column in (keys, sent)]
-        answers.add(self._topics.alerts, picked[0], [encoded[row] for row in rows], picked[1])
+        keys, sent = ([column[row] for row in rows] for column in (read.keys, read.sent))
+        answers.add(self._topics.alerts, keys, [encoded[row] for row in rows], sent)
 
-    def _reject(self, batch: SourceBatch, parsed: ParsedTransactions, answers: Answers) -> None:
-        rejected = encode_rejects(self._topics.transactions, batch, parsed.bad)
-        rows = [bad.index for bad in parsed.bad]
+    def _reject(self, read: "Read", answers: Answers) -> None:
+        batch, bad = read.batch, read.bad
+        rejected = encode_rejects(self._topics.transactions, batch, bad)
+        rows = [rejection.index for rejection in bad]
         keys = [batch.keys[row] for row in rows]
         answers.add(self._topics.rejects, keys, rejected, [batch.sent[row] for row in rows])
         answers.tally["rejected"] += len(rejected)
@@ -352,49 +367,12 @@ def _fallen_back(partition: int, error: Exception, answers: Answers) -> None:
     answers.tally["tiles_late" if isinstance(error, TilesError) else "store_failures"] += 1
 
 
-def _with_source(batch: SourceBatch, parsed: ParsedTransactions) -> EventRows:
-    index = parsed.index
-    return EventRows(
-        parsed.rows, batch.partitions[index], batch.offsets[index], batch.timestamps_us[index]
-    )
-
-
-class _Columns(Mapping[str, pa.Array]):
-    """The columns that rules may read, made when they are."""
-
-    def __init__(self, rows: TransactionRows) -> None:
-        self._rows = rows
-
-    def __getitem__(self, name: str) -> pa.Array:
-        return self._rows.array(name)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(TRANSACTION_SCHEMA.names)
-
-    def __len__(self) -> int:
-        return len(TRANSACTION_SCHEMA.names)
-
-    def __contains__(self, name: object) -> bool:
-        return name in TRANSACTION_SCHEMA.names
-
-
-class Names(Sequence[str]):
-    """The transactions' ids, read one by one: few are asked for."""
-
-    def __init__(self, rows: TransactionRows) -> None:
-        self._rows = rows
-
-    def __getitem__(self, row: Any) -> Any:
-        return self._rows.word(row, TRANSACTION_ID)
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-
 def _count(decided: DecisionColumns, answers: Answers) -> None:
-    counts = np.bincount(decided.decision, minlength=len(KINDS)).tolist()
-    answers.tally.update({kind: n for kind, n in zip(KINDS, counts, strict=True) if n})
+    for code, kind in enumerate(KINDS):
+        count = int(np.count_nonzero(decided.decision == code))
+        if count:
+            answers.tally[kind] += count
     answers.tally[f"tier:{decided.tier}"] += len(decided.decision)
     answers.tally[f"version:{decided.model_version}"] += len(decided.decision)
-    answers.tally["late"] += int(decided.is_late.sum())
-    answers.tally["duplicate"] += int(decided.is_duplicate.sum())
+    answers.tally["late"] += int(np.count_nonzero(decided.is_late))
+    answers.tally["duplicate"] += int(np.count_nonzero(decided.is_duplicate))

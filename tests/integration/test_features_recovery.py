@@ -73,7 +73,7 @@ def test_a_write_goes_on_from_what_its_writer_read(store: StateStore) -> None:
 def test_a_mark_names_what_was_written_last(store: StateStore) -> None:
     """A store that lost its last states, or has others, takes no manifest over them."""
     store.begin(0, "g")
-    store.write_many({0: Written("g", {"a": state(1)}, 2)})
+    store.writing({0: Written("g", {"a": state(1)}, 2)})()
     store.mark_many({0: Manifest("g", 0, 2)}, {0: 2})
     assert store.read(0, "g", ["a"]).served == 2
     with pytest.raises(StateError, match="not those that this process wrote last"):
@@ -87,9 +87,9 @@ def test_one_round_trip_serves_several_partitions(store: StateStore) -> None:
     """Each partition's states, generation and manifest are its own."""
     for partition in (0, 1):
         store.begin(partition, f"g{partition}")
-    store.write_many({p: Written(f"g{p}", {"a": state(p)}, p + 1) for p in (0, 1)})
+    store.writing({p: Written(f"g{p}", {"a": state(p)}, p + 1) for p in (0, 1)})()
     store.mark_many({p: Manifest(f"g{p}", 0, p + 1) for p in (0, 1)}, {})
-    found = store.read_many({p: (f"g{p}", ["a", "b"]) for p in (0, 1)})
+    found = store.reading({p: (f"g{p}", ["a", "b"]) for p in (0, 1)})()
     assert [found[p].states for p in (0, 1)] == [[state(0), None], [state(1), None]]
     assert [found[p].next_offset for p in (0, 1)] == [1, 2]
 

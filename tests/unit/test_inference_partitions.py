@@ -1,6 +1,6 @@
 """Several partitions in one batch: decided as each alone, marked as served, apart in trouble."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 import pyarrow as pa
@@ -68,14 +68,17 @@ class Journal:
         """Write it down."""
         self.lines.append(f"ensure {start_offset}")
 
-    def serve(self, events: pa.Table, *, committed: Mapping[int, int]) -> FeatureMatrix:
+    def serve_ahead(
+        self, events: pa.Table, *, committed: Mapping[int, int]
+    ) -> tuple[FeatureMatrix, Callable[[], None]]:
         """Nothing known, or too late."""
         if self.is_failing:
             raise TilesError("the batch is older than the tiles that are kept")
         self.lines.append("serve")
         size = len(events)
         nothing = np.zeros(size, dtype=np.bool_)
-        return FeatureMatrix(np.zeros((size, len(FEATURE_SET.names))), nothing, nothing)
+        features = FeatureMatrix(np.zeros((size, len(FEATURE_SET.names))), nothing, nothing)
+        return features, lambda: None
 
     def mark(self, places: Mapping[int, tuple[int, int]]) -> None:
         """Write it down."""
@@ -128,9 +131,11 @@ class NoPartition:
             raise BrokerError("Kafka is out of reach")
         self._inner.ensure(partition, start_offset)
 
-    def serve(self, events: pa.Table, *, committed: Mapping[int, int]) -> FeatureMatrix:
+    def serve_ahead(
+        self, events: pa.Table, *, committed: Mapping[int, int]
+    ) -> tuple[FeatureMatrix, Callable[[], None]]:
         """As the server does."""
-        return self._inner.serve(events, committed=committed)
+        return self._inner.serve_ahead(events, committed=committed)
 
     def mark(self, places: Mapping[int, tuple[int, int]]) -> None:
         """As the server does."""

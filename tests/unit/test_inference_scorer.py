@@ -1,7 +1,7 @@
 """The scorer: every record answered once, by the model or by the rules."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import orjson
@@ -10,8 +10,8 @@ import pytest
 from inference_fakes import SIZE, FakeModel, source, transaction
 from scorer_rig import RULES, TOPICS, decisions, feature_server, scorer
 
-from contracts.errors import StoreError
-from contracts.messages import Rejected, ShadowScore
+from contracts.errors import StateError, StoreError
+from contracts.messages import Rejected, ShadowScore, Tier
 from features.definition import FEATURE_SET
 from features.engine import FeatureMatrix, replay
 from features.store import MemoryStateStore
@@ -27,7 +27,9 @@ class DeadStore:
         """Fails."""
         raise StoreError("Redis failed")
 
-    def serve(self, events: pa.Table, *, committed: Mapping[int, int]) -> FeatureMatrix:
+    def serve_ahead(
+        self, events: pa.Table, *, committed: Mapping[int, int]
+    ) -> tuple[FeatureMatrix, Callable[[], None]]:
         """Never reached."""
         raise StoreError("Redis failed")
 
@@ -147,6 +149,60 @@ def test_without_a_store_the_event_alone_decides() -> None:
     assert [d.tier.value for d in found] == ["fallback"] * 5
     assert {d.features for d in found} == {()}
     assert answers.tally["store_failures"] == 1
+
+
+class Unwritten:
+    """A feature server whose states reach the store only when `failures` are used up."""
+
+    def __init__(self, *failures: Exception) -> None:
+        self._inner = feature_server(MemoryStateStore())
+        self._failures = list(failures)
+        self.calls: list[str] = []
+
+    def ensure(self, partition: int, start_offset: int) -> None:
+        """As the server does."""
+        self.calls.append("ensure")
+        self._inner.ensure(partition, start_offset)
+
+    def serve_ahead(
+        self, events: pa.Table, *, committed: Mapping[int, int]
+    ) -> tuple[FeatureMatrix, Callable[[], None]]:
+        """Features at once; that they are written is known later."""
+        features, settle = self._inner.serve_ahead(events, committed=committed)
+
+        def settle_or_fail() -> None:
+            self.calls.append("settle")
+            if self._failures:
+                raise self._failures.pop(0)
+            settle()
+
+        self.calls.append("serve")
+        return features, settle_or_fail
+
+    def mark(self, places: Mapping[int, tuple[int, int]]) -> None:
+        """As the server does."""
+        self._inner.mark(places)
+
+
+def test_a_state_that_turns_out_refused_is_looked_at_and_decided_again() -> None:
+    """Nothing of the first try is answered or counted: each record has one answer."""
+    batch = source([transaction(i) for i in range(6)])
+    server = Unwritten(StateError("others wrote meanwhile"))
+    answers = scorer(server).score(batch, committed={0: 0}, model=FakeModel())
+    assert server.calls == ["ensure", "serve", "settle", "ensure", "serve", "settle"]
+    assert answers.values == scorer().score(batch, committed={0: 0}, model=FakeModel()).values
+    assert answers.tally["tier:model"] == 6
+
+
+def test_a_state_that_was_not_written_makes_no_answer_of_the_model() -> None:
+    """What was scored while the write was under way is thrown away: the rules decide."""
+    batch = source([transaction(i) for i in range(6)])
+    judge = scorer(Unwritten(StoreError("Redis failed")))
+    answers = judge.score(batch, committed={0: 0}, model=FakeModel())
+    assert {d.tier for d in decisions(answers)} == {Tier.FALLBACK}
+    assert (answers.tally["tier:fallback"], answers.tally["tier:model"]) == (6, 0)
+    again = judge.score(batch, committed={0: 0}, model=FakeModel())
+    assert again.values == scorer().score(batch, committed={0: 0}, model=FakeModel()).values
 
 
 def test_a_replayed_batch_gives_the_same_bytes() -> None:
