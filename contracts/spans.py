@@ -27,9 +27,12 @@ def spans_of(partitions: NDArray[np.integer[Any]]) -> list[Span]:
     Raises:
         ValueError: a partition's rows do not stand together.
     """
-    if len(partitions) == 0:
+    size = len(partitions)
+    if size == 0:
         return []
-    edges = [0, *((partitions[1:] != partitions[:-1]).nonzero()[0] + 1).tolist(), len(partitions)]
+    if np.count_nonzero(partitions == partitions[0]) == size:
+        return [Span(int(partitions[0]), 0, size)]
+    edges = [0, *((partitions[1:] != partitions[:-1]).nonzero()[0] + 1).tolist(), size]
     numbers = partitions[edges[:-1]].tolist()
     spans = [Span(*place) for place in zip(numbers, edges[:-1], edges[1:], strict=True)]
     if len({span.partition for span in spans}) < len(spans):

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from contracts.messages import Channel
 from contracts.transaction_kernel import NULL_NUMBER, NULL_SPAN
-from contracts.transaction_rows import EventBatch, EventRows, Text
+from contracts.transaction_rows import TEXTS, EventBatch, EventRows, Text
 from features import layout
 from features.calendar import CALENDAR_UNIT, calendar
 from features.compiled import kernel, part, prefetched_in_bunches
 from features.feature import ID_FIELDS, Entity
-from features.hashing import hash_all
+from features.hashing import hash_all, hash_fields
 
 Bytes = NDArray[np.uint8]
 Ints = NDArray[np.int64]
@@ -25,6 +25,7 @@ U = np.uint64
 H_CARD, H_MERCHANT, H_DEVICE, H_NETWORK, H_ID = range(5)
 """Columns of whole hashes: XXH64 as a signed integer, never 0 but where there is no identifier."""
 HASHED = ("card_id", "merchant_id", "device_id", "ip_prefix", "transaction_id")
+HASHED_FIELDS = np.array([TEXTS.index(field) for field in HASHED], dtype=np.int64)
 HASHES = len(HASHED)
 HASH_OF: Mapping[Entity, int] = {entity: HASHED.index(field) for entity, field in ID_FIELDS.items()}
 """The column of each entity's hashes."""
@@ -88,12 +89,12 @@ def encoded(events: EventRows) -> Encoded:
     """Events, and the whole hashes of their identifiers."""
     found = np.empty((len(events), layout.EVENT_WIDTH), dtype=np.int64)
     hashes = np.empty((len(events), HASHES), dtype=np.int64)
-    _hash(events, hashes, range(HASHES))
+    hash_fields(events.rows.text, events.rows.spans, HASHED_FIELDS, hashes)
     _encode_into(events, np.arange(len(events)), hashes, True, found)
     return Encoded(found, hashes)
 
 
-def _hash(events: EventRows | EventBatch, hashes: Ints, wanted: Iterable[int]) -> None:
+def _hash(events: EventBatch, hashes: Ints, wanted: Iterable[int]) -> None:
     for column in wanted:
         hash_all(events.text(HASHED[column]), hashes[:, column])
 

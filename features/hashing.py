@@ -91,6 +91,25 @@ def hash_all(text: Text, out: NDArray[np.int64]) -> None:
         out[i] = value if starts[i] != NULL_SPAN else np.int64(0)
 
 
+@kernel
+def hash_fields(
+    content: NDArray[np.uint8],
+    spans: NDArray[np.int64],
+    fields: NDArray[np.int64],
+    out: NDArray[np.int64],
+) -> None:
+    """What `hash_all` makes of each of a row's `fields`, content[spans[i, f, 0]:spans[i, f, 1]].
+
+    `out` is [n, fields].
+    """
+    for i in range(len(out)):
+        for k in range(len(fields)):
+            start, end = spans[i, fields[k], 0], spans[i, fields[k], 1]
+            value = np.int64(xxh64(content, start, end))
+            value = value if value != 0 else np.int64(1)
+            out[i, k] = value if start != NULL_SPAN else np.int64(0)
+
+
 def hash_column(column: pa.ChunkedArray) -> NDArray[np.int64]:
     """What `hash_all` makes of a column."""
     out = np.empty(len(column), dtype=np.int64)

@@ -64,13 +64,14 @@ class Policy:
     def choose(self, probability: Floats, amount_minor: NDArray[np.int64]) -> NDArray[np.int8]:
         """Decision codes before control sampling; ties go to the milder decision."""
         approve, review, decline = expected_costs(self.costs, probability, amount_minor)
-        costs = np.stack([approve, review + self.review_shadow_minor, decline])
+        review += self.review_shadow_minor
+        milder: NDArray[np.int8] = (review < approve).astype(np.int8)
         threshold = self.costs.fraud_threshold
         if threshold is None:
-            cheapest: NDArray[np.int8] = np.argmin(costs, axis=0).astype(np.int8)
-            return cheapest
-        milder = np.argmin(costs[:2], axis=0)
-        return np.where(probability >= threshold, DECLINE, milder).astype(np.int8)
+            milder[decline < np.minimum(approve, review)] = DECLINE
+        else:
+            milder[probability >= threshold] = DECLINE
+        return milder
 
     def decide(
         self,
@@ -80,12 +81,12 @@ class Policy:
     ) -> Decided:
         """Decide, and let a hash-chosen share of the declines under the cap through."""
         decision = self.choose(probability, amount_minor)
-        declined = decision == DECLINE
-        small = declined & (amount_minor <= self.costs.control_amount_cap_minor)
-        control = np.zeros(len(decision), dtype=bool)
-        for row in np.flatnonzero(small).tolist():
+        control, propensity = np.zeros(len(decision), dtype=bool), np.ones(len(decision))
+        declined = np.flatnonzero(decision == DECLINE)
+        propensity[declined] = 0.0
+        for row in declined[amount_minor[declined] <= self.costs.control_amount_cap_minor].tolist():
+            propensity[row] = self.costs.control_rate
             control[row] = control_draw(transaction_ids[row]) < self.costs.control_rate
-        propensity = np.where(declined, np.where(small, self.costs.control_rate, 0.0), 1.0)
         decision[control] = APPROVE
         loss = np.rint(probability * exposed(self.costs, amount_minor)).astype(np.int64)
         return Decided(decision, loss, control, propensity)
