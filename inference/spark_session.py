@@ -58,6 +58,9 @@ def session_options(settings: Settings, jars: list[str], scratch: Path) -> dict[
         "spark.ui.showConsoleProgress": "false",
         "spark.scheduler.minRegisteredResourcesRatio": "1.0",
         "spark.python.daemon.module": "inference.spark_daemon",
+        # Over TCP a task's records wait 40 ms: Spark's side holds them back until what it sent
+        # before is acknowledged (Nagle's algorithm), which the worker's side delays (RFC 1122).
+        "spark.python.unix.domain.socket.enabled": "true",
         "spark.sql.ui.retainedExecutions": "50",
         "spark.ui.retainedJobs": "100",
         "spark.ui.retainedStages": "100",
