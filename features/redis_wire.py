@@ -6,7 +6,8 @@ connection is kept, and its answers are read when somebody wants them.
 
 import hashlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 import hiredis
@@ -18,7 +19,7 @@ Command = Sequence[Any]
 """Words: text, bytes or integers."""
 Call = tuple[Sequence[str], Sequence[Any]]
 """Keys and further words of a script's call."""
-Answers = Callable[[], list[Any]]
+Awaited = Callable[[], list[Any]]
 """Waits for what Redis says to commands that were sent; the first refusal is raised."""
 Result = TypeVar("Result")
 
@@ -44,7 +45,8 @@ class RedisWire:
     """One connection to a Redis, for any thread. Failures are StoreErrors.
 
     Commands are carried out in the order in which they are sent. When the connection breaks before
-    all their answers are there they are sent once more, so they must bear to be carried out twice.
+    all their answers are there they are sent once more, by whoever wants the answers: so they must
+    bear to be carried out twice, and after others.
     """
 
     def __init__(self, url: str, timeout_seconds: float) -> None:
@@ -62,7 +64,7 @@ class RedisWire:
         """The answers to all commands; the first refusal is raised once all have run."""
         return self.send(*commands)()
 
-    def send(self, *commands: Command) -> Answers:
+    def send(self, *commands: Command) -> Awaited:
         """What `ask` does, but not waiting."""
         letter = _guarded(lambda: self._sent(commands))
         return lambda: _guarded(lambda: self._answers(letter))
@@ -76,7 +78,7 @@ class RedisWire:
         """What a script answers to each call."""
         return self.start(script, calls)()
 
-    def start(self, script: Script, calls: Sequence[Call]) -> Answers:
+    def start(self, script: Script, calls: Sequence[Call]) -> Awaited:
         """What `run` does, but not waiting."""
         commands = [("EVALSHA", script.digest, len(keys), *keys, *words) for keys, words in calls]
         letter = _guarded(lambda: self._sent(commands))
@@ -91,43 +93,47 @@ class RedisWire:
 
     def _sent(self, commands: Sequence[Command]) -> Letter:
         letter = Letter(commands)
-        with self._lock:
-            self._receive()
-            self._post(letter)
+        with self._lock, self._whole():
+            self._clear()
+            with suppress(redis.ConnectionError):  # not under way: `_answers` sends it again
+                self._connection.send_packed_command([letter.packed])
+                self._under_way = letter
         return letter
 
     def _answers(self, letter: Letter) -> list[Any]:
-        with self._lock:
+        with self._lock, self._whole():
             if self._under_way is letter:
-                self._receive()
+                self._under_way = None
+                with suppress(redis.ConnectionError):
+                    self._receive(letter)
             if letter.answers is None:
-                self._send_again(letter)
+                self._clear()
+                self._connection.send_packed_command([letter.packed])
+                self._receive(letter)
         for answer in letter.answers or ():
             if isinstance(answer, redis.ResponseError):
                 raise answer
         return letter.answers or []
 
-    def _post(self, letter: Letter) -> None:
-        try:
-            self._connection.send_packed_command([letter.packed])
-        except redis.ConnectionError:
-            return  # so it is not under way, and sent again by whoever wants the answers
-        self._under_way = letter
-
-    def _receive(self) -> None:
-        """Read the answers that are under way, if any; those of a broken connection stay away."""
+    def _clear(self) -> None:
+        """Read the answers that are under way; where that fails they are asked for again."""
         letter, self._under_way = self._under_way, None
-        if letter is None:
-            return
-        try:
-            letter.answers = [_answer(self._connection) for _ in range(letter.count)]
-        except redis.ConnectionError:
-            return
+        if letter is not None:
+            with suppress(redis.ConnectionError, redis.TimeoutError):
+                self._receive(letter)
 
-    def _send_again(self, letter: Letter) -> None:
-        self._receive()
-        self._connection.send_packed_command([letter.packed])
+    def _receive(self, letter: Letter) -> None:
         letter.answers = [_answer(self._connection) for _ in range(letter.count)]
+
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        """Whatever ends the block early, an interrupt too, leaves no answers for others to take."""
+        try:
+            yield
+        except BaseException:
+            self._under_way = None
+            self._connection.disconnect()
+            raise
 
 
 def _guarded(command: Callable[[], Result]) -> Result:

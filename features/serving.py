@@ -3,10 +3,9 @@
 Order per batch, and what a crash between two steps does:
 1. `ensure(partition, f)`: the store's state must allow a start at offset f. A store behind f is
    caught up from Kafka; one without a manifest, or ahead of f, is rebuilt.
-2. `serve`: states are read, and meanwhile the tiles across cards awaited and read; states are
-   folded, and written with all events from the committed offset on as a tail. A crash before the
-   write loses nothing; after it, the same events supersede the tail. `serve_ahead` leaves the write
-   under way, for the caller to score meanwhile.
+2. `serve`: states and the tiles across cards are read; states are folded, and written with all
+   events from the committed offset on as a tail. A crash before the write loses nothing; after it,
+   the same events supersede the tail. `serve_ahead` leaves the write under way.
 3. the caller sends its decisions and calls `mark` before it commits them. A crash before `mark`
    leaves the manifest behind: the next start replays from its own committed offset, which the tail
    allows.
@@ -119,9 +118,9 @@ class FeatureServer:
         committed offset, in offset order. What is served of a partition goes on where `ensure` or
         the last call ended.
 
-        Call what is returned beside before anything made from the features leaves the process: it
-        waits for the store. Until then, and when it fails, the batch counts as not served. Both
-        raise what `serve` does.
+        Call what is returned beside before anything made from the features leaves the process, and
+        before the next batch: it waits for the store. Until then, and when it fails, the batch
+        counts as not served. Both raise what `serve` does.
         """
         rows = events if isinstance(events, EventRows) else events_of(events)
         values = np.empty((len(rows), len(self._set.features)))
@@ -135,10 +134,10 @@ class FeatureServer:
             [clocks_after(self._clocks.now(s.partition), stamps[s.rows]) for s in spans]
         )
         made = encoded(rows)
-        cards = self._ask(rows, made)
+        asked = self._ask(rows, made)
         if self._set.shared:
             self._readable_tiles().fill(made, clocks, values)
-        statuses, settle_cards = self._fold(rows, made, spans, cards, committed, values)
+        statuses, settle_cards = self._fold(rows, made, spans, asked, committed, values)
 
         def settle() -> None:
             settle_cards()
@@ -180,11 +179,11 @@ class FeatureServer:
         rows: EventRows,
         made: Encoded,
         spans: Sequence[Span],
-        asked: "Asked",
+        asked: Asked,
         committed: Mapping[int, int],
         values: NDArray[np.float64],
     ) -> tuple[NDArray[np.int64], Settle]:
-        """Fold a batch; writes the features of cards, returns each row's status bits."""
+        """Fold a batch; writes the features of cards, returns status bits and the states' write."""
         cards, homes = asked.cards, asked.homes
         held, before = self._states(asked)
         states = [held[s.partition][card] for s in homes for card in cards[s.rows]]
@@ -214,11 +213,8 @@ class FeatureServer:
 
         return folded.write_into(values, asked.order), settle
 
-    def _states(self, asked: "Asked") -> tuple[dict[int, States], dict[int, int]]:
-        """By partition all states of a batch's cards, and the offset after those of the store.
-
-        They are held again when they have been written.
-        """
+    def _states(self, asked: Asked) -> tuple[dict[int, States], dict[int, int]]:
+        """By partition the states of a batch's cards, no longer held, and the offset after them."""
         stored = asked.stored()
         held = {s.partition: self._held.pop(s.partition, {}) for s in asked.homes}
         for partition, found in stored.items():

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from contracts.errors import StateError
+from contracts.errors import FraudError, StateError
 
 UNKNOWN = -1
 
@@ -115,11 +115,18 @@ class OneByOne:
     def writing(self: StateStore, states: Mapping[int, Written]) -> Callable[[], None]:
         """See `StateStore`."""
 
-        def write() -> None:
+        refusals: list[FraudError] = []
+        try:
             for partition, written in states.items():
                 self.write(partition, written)
+        except FraudError as error:
+            refusals.append(error)
 
-        return write
+        def settle() -> None:
+            for refusal in refusals:
+                raise refusal
+
+        return settle
 
     def mark_many(
         self: StateStore, manifests: Mapping[int, Manifest], served: Mapping[int, int]

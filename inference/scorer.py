@@ -1,9 +1,9 @@
 """The one scorer: bytes in, decisions, rejections and alerts out, a batch at a time.
 
-Order: read state and serve features, write state, score, hand the answers back; the caller sends
-them, has the state marked, and only when all have arrived commits its offsets. A crash between any
-two replays the batch from the same offset: states can be replayed from the committed one on, so the
-features, and with the same model the bytes of the answers, are the same again.
+Order: read state and serve features, write state and score meanwhile, hand the answers back; the
+caller sends them, has the state marked, and only when all have arrived commits its offsets. A crash
+between any two replays the batch from the same offset: states can be replayed from the committed
+one on, so the features, and with the same model the bytes of the answers, are the same again.
 """
 
 import logging
@@ -132,22 +132,23 @@ class Scorer:
                 self._ensure(spans[0].partition, batch.first_offset(spans[0]))
                 return self._answered(read, committed, model, challenger)
         except FAILURES as error:
-            answers = Answers()
             if len(spans) == 1:
+                answers = Answers()
                 self._next_offset.pop(spans[0].partition, None)
                 _fallen_back(spans[0].partition, error, answers)
                 self._answer(read, None, model, challenger, answers)
                 return answers
+        together = Answers()
         for span in spans:
             part = batch.part(span)
-            answers.extend(
+            together.extend(
                 self.score(part, committed=committed, model=model, challenger=challenger)
             )
-        return answers
+        return together
 
     def _answered(
         self,
-        read: "Read",
+        read: Read,
         committed: Mapping[int, int],
         model: Model | None,
         challenger: Model | None,
@@ -165,7 +166,7 @@ class Scorer:
 
     def _answer(
         self,
-        read: "Read",
+        read: Read,
         matrix: FeatureMatrix | None,
         model: Model | None,
         challenger: Model | None,
@@ -208,7 +209,7 @@ class Scorer:
         self._unmarked.pop(partition, None)
 
     def _decide(
-        self, read: "Read", matrix: FeatureMatrix | None, model: Model | None, answers: Answers
+        self, read: Read, matrix: FeatureMatrix | None, model: Model | None, answers: Answers
     ) -> DecisionColumns:
         events = read.events
         if model is None or matrix is None:
@@ -253,7 +254,7 @@ class Scorer:
 
     def _score_in_shadow(
         self,
-        read: "Read",
+        read: Read,
         decided: DecisionColumns,
         challenger: Model | None,
         answers: Answers,
@@ -344,7 +345,7 @@ class Scorer:
         )
 
     def _alert(
-        self, read: "Read", decided: DecisionColumns, encoded: Sequence[bytes], answers: Answers
+        self, read: Read, decided: DecisionColumns, encoded: Sequence[bytes], answers: Answers
     ) -> None:
         if self._topics.alerts is None:
             return
@@ -352,7 +353,7 @@ class Scorer:
         keys, sent = ([column[row] for row in rows] for column in (read.keys, read.sent))
         answers.add(self._topics.alerts, keys, [encoded[row] for row in rows], sent)
 
-    def _reject(self, read: "Read", answers: Answers) -> None:
+    def _reject(self, read: Read, answers: Answers) -> None:
         batch, bad = read.batch, read.bad
         rejected = encode_rejects(self._topics.transactions, batch, bad)
         rows = [rejection.index for rejection in bad]

@@ -65,13 +65,14 @@ class Policy:
         """Decision codes before control sampling; ties go to the milder decision."""
         approve, review, decline = expected_costs(self.costs, probability, amount_minor)
         review += self.review_shadow_minor
-        milder: NDArray[np.int8] = (review < approve).astype(np.int8)
+        decision = np.full(len(probability), APPROVE, dtype=np.int8)
+        decision[review < approve] = REVIEW
         threshold = self.costs.fraud_threshold
         if threshold is None:
-            milder[decline < np.minimum(approve, review)] = DECLINE
+            decision[decline < np.minimum(approve, review)] = DECLINE
         else:
-            milder[probability >= threshold] = DECLINE
-        return milder
+            decision[probability >= threshold] = DECLINE
+        return decision
 
     def decide(
         self,

@@ -61,6 +61,16 @@ def test_a_connection_that_breaks_is_opened_again(
     assert under_way() == [b"text", [f"{key}:late".encode(), b"y"]]
 
 
+def test_answers_that_do_not_come_keep_nobody_else_from_his(redis_url: str, key: str) -> None:
+    """Who waits for them is told that they are late; the next one has his own."""
+    wire = RedisWire(redis_url, 0.2)
+    late = wire.send(("ECHO", "a"), ("BLPOP", key, 0))
+    assert wire.ask(("ECHO", "b")) == [b"b"]
+    with pytest.raises(StoreError, match="Timeout"):
+        late()
+    assert wire.ask(("ECHO", "c")) == [b"c"]
+
+
 def test_a_script_that_redis_has_forgotten_is_told_again(
     wire: RedisWire, redis_url: str, key: str
 ) -> None:
