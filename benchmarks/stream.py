@@ -196,6 +196,7 @@ def measure(rig: Rig, events: int, seconds: float, only: str) -> dict[str, objec
         figures["spark_ratio_to_passthrough"] = round(parts[0] / parts[1], 3)
     for name, rates, start in (
         ("spark_latency_ms", SPARK_RATES, spark),
+        ("direct_passthrough_latency_ms", DIRECT_RATES, role("direct-pass-through")),
         ("direct_latency_ms", DIRECT_RATES, direct),
     ):
         if not name.startswith(only):
