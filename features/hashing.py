@@ -81,14 +81,21 @@ def xxh64(data: NDArray[np.uint8], start: int, end: int) -> np.uint64:
     return value ^ (value >> np.uint64(32))
 
 
+@part
+def whole_hash(content: NDArray[np.uint8], start: int, end: int) -> np.int64:
+    """XXH64 of content[start:end] as a signed integer, never 0; 0 for null."""
+    if start == NULL_SPAN:
+        return np.int64(0)
+    value = np.int64(xxh64(content, start, end))
+    return value if value != 0 else np.int64(1)
+
+
 @kernel
 def hash_all(text: Text, out: NDArray[np.int64]) -> None:
     """XXH64 of each string as a signed integer, never 0; 0 for null."""
     content, starts, ends = text
     for i in range(len(out)):
-        value = np.int64(xxh64(content, starts[i], ends[i]))
-        value = value if value != 0 else np.int64(1)
-        out[i] = value if starts[i] != NULL_SPAN else np.int64(0)
+        out[i] = whole_hash(content, starts[i], ends[i])
 
 
 @kernel
@@ -105,9 +112,7 @@ def hash_fields(
     for i in range(len(out)):
         for k in range(len(fields)):
             start, end = spans[i, fields[k], 0], spans[i, fields[k], 1]
-            value = np.int64(xxh64(content, start, end))
-            value = value if value != 0 else np.int64(1)
-            out[i, k] = value if start != NULL_SPAN else np.int64(0)
+            out[i, k] = whole_hash(content, start, end)
 
 
 def hash_column(column: pa.ChunkedArray) -> NDArray[np.int64]:

@@ -130,7 +130,7 @@ class RedisWire:
         """Whatever ends the block early, an interrupt too, leaves no answers for others to take."""
         try:
             yield
-        except BaseException:
+        except BaseException:  # an interrupt between two answers, too: raised again, none is left
             self._under_way = None
             self._connection.disconnect()
             raise
