@@ -40,7 +40,7 @@ from inference.records import SourceBatch
 from inference.row_views import Names
 from inference.scorer import Scorer, Topics
 from models.bundle import Bundle
-from models.policy import APPROVE
+from models.policy_kernel import APPROVE
 
 BATCHES = {"1000": 20, "20": 200}
 """Batch size to how many are measured, after as many that warm the states."""

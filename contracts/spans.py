@@ -1,14 +1,13 @@
 """Rows of several partitions in one table: those of a partition stand together."""
 
-from dataclasses import dataclass
-from typing import Any
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """Rows `start` to before `stop` are those of one partition."""
 
     partition: int
@@ -30,11 +29,8 @@ def spans_of(partitions: NDArray[np.integer[Any]]) -> list[Span]:
     size = len(partitions)
     if size == 0:
         return []
-    if np.count_nonzero(partitions == partitions[0]) == size:
-        return [Span(int(partitions[0]), 0, size)]
-    edges = [0, *((partitions[1:] != partitions[:-1]).nonzero()[0] + 1).tolist(), size]
-    numbers = partitions[edges[:-1]].tolist()
-    spans = [Span(*place) for place in zip(numbers, edges[:-1], edges[1:], strict=True)]
+    edges = [-1, *(partitions[1:] != partitions[:-1]).nonzero()[0].tolist(), size - 1]
+    spans = [Span(int(partitions[last]), before + 1, last + 1) for before, last in pairwise(edges)]
     if len({span.partition for span in spans}) < len(spans):
         raise ValueError("rows of one partition do not stand together")
     return spans

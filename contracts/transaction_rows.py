@@ -53,6 +53,7 @@ PLACES = len(TEXTS) + len(REALS)
     CHANNEL,
 ) = range(len(TEXTS))
 VERSION, EVENT_TIME, AMOUNT_MINOR, UTC_OFFSET_MINUTES = range(len(NUMBERS))
+LATITUDE, LONGITUDE = range(len(REALS))
 
 REQUIRED = (
     "schema_version",
@@ -158,11 +159,10 @@ class TransactionRows:
         start, end = self.spans[row, field].tolist()
         return None if start == NULL_SPAN else self.text[start:end].tobytes().decode()
 
-    def words(self, field: int) -> list[bytes]:
-        """A field of text that is never null, as bytes per row."""
+    def words(self, field: int, rows: Ints | slice = slice(None)) -> list[bytes]:
+        """A field of text that is never null, as bytes per row, or for some rows."""
         content = self.text.tobytes()
-        starts, ends = self.spans[:, field, 0].tolist(), self.spans[:, field, 1].tolist()
-        return [content[start:end] for start, end in zip(starts, ends, strict=True)]
+        return [content[start:end] for start, end in self.spans[rows, field].tolist()]
 
     def array(self, name: str) -> pa.Array:
         """A field as an Arrow array."""
@@ -263,18 +263,6 @@ class EventRows:
     def __len__(self) -> int:
         return len(self.offsets)
 
-    def text(self, name: str) -> Text:
-        """A field of text."""
-        return self.rows.text_of(TEXTS.index(name))
-
-    def numbers(self, name: str) -> NDArray[Any]:
-        """A field of numbers, or where records stand; NULL_NUMBER or NaN for null."""
-        if name in NUMBERS:
-            return self.rows.numbers[:, NUMBERS.index(name)]
-        if name in REALS:
-            return self.rows.reals[:, REALS.index(name)]
-        return {"offset": self.offsets, "timestamp_us": self.timestamps_us}[name]
-
     def take(self, rows: Ints) -> "EventRows":
         """Some of the events."""
         sources = (self.partitions[rows], self.offsets[rows], self.timestamps_us[rows])
@@ -283,7 +271,7 @@ class EventRows:
 
 @dataclass(frozen=True, slots=True)
 class EventBatch:
-    """Rows of a table in EVENT_SCHEMA, read where they are: fields as `EventRows` has them."""
+    """Rows of a table in EVENT_SCHEMA, read where they are."""
 
     batch: pa.RecordBatch
 

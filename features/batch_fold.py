@@ -10,7 +10,8 @@ from contracts.errors import StateError
 from contracts.spans import Span
 from features.bit_columns import SLACK
 from features.definition import FeatureSet
-from features.state import AHEAD, FOREIGN, serve_cards
+from features.engine import FeatureMatrix
+from features.state import AHEAD, FOREIGN, put_back, serve_cards
 
 
 def folded_batch(
@@ -58,14 +59,10 @@ class Folded:
         ends = self._ends.tolist()
         return [data[start:end] for start, end in itertools.pairwise(ends)]
 
-    def write_into(
-        self, values: NDArray[np.float64], order: NDArray[np.int64]
-    ) -> NDArray[np.int64]:
-        """Put the features of cards into their columns, row i for input row i; the statuses."""
-        statuses = np.empty_like(self._statuses)
-        statuses[order] = self._statuses
-        values[order, : self._values.shape[1]] = self._values
-        return statuses
+    def write_into(self, values: NDArray[np.float64], order: NDArray[np.int64]) -> FeatureMatrix:
+        """Put the features of cards into their columns, row i for input row i."""
+        late, duplicate = put_back(self._values, self._statuses, order, values)
+        return FeatureMatrix(values, late, duplicate)
 
 
 def offsets_of_cards(
@@ -78,11 +75,9 @@ def offsets_of_cards(
 
     `spans` are of the batch's rows, `homes` of its cards.
     """
-    found = np.empty((homes[-1].stop, 3), dtype=np.int64)
     ends = {s.partition: (offsets[s.start], offsets[s.stop - 1]) for s in spans}
-    for span in homes:
-        found[span.rows] = (committed[span.partition], *ends[span.partition])
-    return found
+    found = [(committed[home.partition], *ends[home.partition]) for home in homes]
+    return np.array(found, dtype=np.int64).repeat([h.stop - h.start for h in homes], axis=0)
 
 
 def unusable(outcome: int, partition: int, card: str) -> StateError:

@@ -4,6 +4,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from features.compiled import kernel
+
 Ints = NDArray[np.int64]
 
 
@@ -35,6 +37,20 @@ def by_partition_and_offset(records: pa.Table) -> Ints:
 def clocks_after(before: int, stamps: Ints) -> Ints:
     """The clock at each record of one partition in offset order, `before` being the one so far."""
     return np.maximum(np.maximum.accumulate(stamps), before)
+
+
+@kernel
+def clocks_of_batch(timestamps_us: Ints, partitions: NDArray[np.int32], before: Ints) -> Ints:
+    """`clocks_after` of several partitions' records, which stand together; `before` of each."""
+    clocks = np.empty(len(partitions), np.int64)
+    span, clock = -1, np.int64(0)
+    for i in range(len(partitions)):
+        if i == 0 or partitions[i] != partitions[i - 1]:
+            span += 1
+            clock = before[span]
+        clock = max(clock, timestamps_us[i] // 1000)
+        clocks[i] = clock
+    return clocks
 
 
 def stamps_ms(records: pa.Table) -> Ints:

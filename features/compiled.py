@@ -28,6 +28,7 @@ KERNEL_SOURCES = (
     "card_groups",
     "card_memory",
     "card_packing",
+    "clocks",
     "compiled",
     "encoding",
     "entity_replay",

@@ -10,12 +10,25 @@ from numpy.typing import NDArray
 
 from contracts.messages import Channel
 from contracts.transaction_kernel import NULL_NUMBER, NULL_SPAN
-from contracts.transaction_rows import TEXTS, EventBatch, EventRows, Text
+from contracts.transaction_rows import (
+    AMOUNT_MINOR,
+    CHANNEL,
+    COUNTRY,
+    EVENT_TIME,
+    LATITUDE,
+    LONGITUDE,
+    MERCHANT_CATEGORY,
+    TEXTS,
+    UTC_OFFSET_MINUTES,
+    EventBatch,
+    EventRows,
+    Text,
+)
 from features import layout
-from features.calendar import CALENDAR_UNIT, calendar
+from features.calendar import CALENDAR_UNIT, Calendar, calendar
 from features.compiled import kernel, part, prefetched_in_bunches
 from features.feature import ID_FIELDS, Entity
-from features.hashing import hash_all, hash_fields
+from features.hashing import hash_all, hash_spans
 
 Bytes = NDArray[np.uint8]
 Ints = NDArray[np.int64]
@@ -89,8 +102,14 @@ def encoded(events: EventRows) -> Encoded:
     """Events, and the whole hashes of their identifiers."""
     found = np.empty((len(events), layout.EVENT_WIDTH), dtype=np.int64)
     hashes = np.empty((len(events), HASHES), dtype=np.int64)
-    hash_fields(events.rows.text, events.rows.spans, HASHED_FIELDS, hashes)
-    _encode_into(events, np.arange(len(events)), hashes, True, found)
+    known, row, rows = calendar(), 0, events.rows
+    while row < len(events):
+        row = encode_batch(
+            rows.text, rows.spans, rows.numbers, rows.reals, events.offsets, events.timestamps_us,
+            known.is_holiday, known.is_known, row, hashes, found,
+        )  # fmt: skip
+        if row < len(events):
+            _learn(known, found[row])
     return Encoded(found, hashes)
 
 
@@ -100,7 +119,7 @@ def _hash(events: EventBatch, hashes: Ints, wanted: Iterable[int]) -> None:
 
 
 def _encode_into(
-    events: EventRows | EventBatch, places: Ints, hashes: Ints, is_described: bool, found: Ints
+    events: EventBatch, places: Ints, hashes: Ints, is_described: bool, found: Ints
 ) -> None:
     columns, known, row = _columns(events), calendar(), 0
     while row < len(events):
@@ -108,13 +127,15 @@ def _encode_into(
             columns, hashes, places, known.is_holiday, known.is_known, row, is_described, found
         )
         if row < len(events):
-            at = places[row]
-            known.learn(
-                int(found[at, layout.E_COUNTRY]), int(found[at, layout.E_LOCAL]) // layout.DAY
-            )
+            _learn(known, found[places[row]])
 
 
-def _columns(events: EventRows | EventBatch) -> Columns:
+def _learn(known: Calendar, event: Ints) -> None:
+    """The holidays that an event asks for."""
+    known.learn(int(event[layout.E_COUNTRY]), int(event[layout.E_LOCAL]) // layout.DAY)
+
+
+def _columns(events: EventBatch) -> Columns:
     return Columns(
         times_us=events.numbers("event_time"),
         amounts=events.numbers("amount_minor"),
@@ -252,3 +273,36 @@ def encode_rows(
     `is_holiday` is by country and day since the epoch, `is_known` by country and CALENDAR_UNIT.
     """
     return encode_from(columns, hashes, places, is_holiday, is_known, row, is_described, events)
+
+
+@kernel
+def encode_batch(
+    content: Bytes,
+    spans: Ints,
+    numbers: Ints,
+    reals: Floats,
+    offsets: Ints,
+    timestamps_us: Ints,
+    is_holiday: NDArray[np.bool_],
+    is_known: NDArray[np.bool_],
+    row: int,
+    hashes: Ints,
+    events: Ints,
+) -> int:
+    """Hash and encode events as they were read, each in its own place; see `encode_rows`."""
+    if row == 0:
+        hash_spans(content, spans, HASHED_FIELDS, hashes)
+    columns = Columns(
+        numbers[:, EVENT_TIME],
+        numbers[:, AMOUNT_MINOR],
+        numbers[:, UTC_OFFSET_MINUTES],
+        reals[:, LATITUDE],
+        reals[:, LONGITUDE],
+        offsets,
+        timestamps_us,
+        Text(content, spans[:, MERCHANT_CATEGORY, 0], spans[:, MERCHANT_CATEGORY, 1]),
+        Text(content, spans[:, COUNTRY, 0], spans[:, COUNTRY, 1]),
+        Text(content, spans[:, CHANNEL, 0], spans[:, CHANNEL, 1]),
+    )
+    places = np.arange(len(hashes))
+    return encode_from(columns, hashes, places, is_holiday, is_known, row, True, events)

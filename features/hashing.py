@@ -98,8 +98,8 @@ def hash_all(text: Text, out: NDArray[np.int64]) -> None:
         out[i] = whole_hash(content, starts[i], ends[i])
 
 
-@kernel
-def hash_fields(
+@part
+def hash_spans(
     content: NDArray[np.uint8],
     spans: NDArray[np.int64],
     fields: NDArray[np.int64],

@@ -26,7 +26,7 @@ from contracts.spans import Span, spans_of
 from contracts.transaction_rows import CARD_ID, EventRows, events_of
 from features.batch_fold import folded_batch, offsets_of_cards, unusable
 from features.card_groups import grouped_by_card
-from features.clocks import clocks_after, stamps_ms
+from features.clocks import clocks_after, clocks_of_batch, stamps_ms
 from features.definition import FEATURE_SET, FeatureSet
 from features.encoding import Encoded, encoded
 from features.engine import FeatureMatrix, matrix
@@ -129,15 +129,13 @@ class FeatureServer:
         spans = spans_of(rows.partitions)
         for span in spans:
             self._generation(span.partition)
-        stamps = rows.timestamps_us // 1000
-        clocks = np.concatenate(
-            [clocks_after(self._clocks.now(s.partition), stamps[s.rows]) for s in spans]
-        )
+        before = np.array([self._clocks.now(s.partition) for s in spans])
+        clocks = clocks_of_batch(rows.timestamps_us, rows.partitions, before)
         made = encoded(rows)
         asked = self._ask(rows, made)
         if self._set.shared:
             self._readable_tiles().fill(made, clocks, values)
-        statuses, settle_cards = self._fold(rows, made, spans, asked, committed, values)
+        served, settle_cards = self._fold(rows, made, spans, asked, committed, values)
 
         def settle() -> None:
             settle_cards()
@@ -145,7 +143,7 @@ class FeatureServer:
                 last = int(clocks[s.stop - 1])
                 self._clocks.advance(s.partition, int(rows.offsets[s.start]), last)
 
-        return matrix(values, statuses), settle
+        return served, settle
 
     def _readable_tiles(self) -> TileReader:
         if self._tiles is None:
@@ -163,7 +161,7 @@ class FeatureServer:
         """
         order, bounds = grouped_by_card(rows, made.hashes)
         heads = order[bounds[:-1]]
-        cards = [card.decode() for card in rows.rows.take(heads).words(CARD_ID)]
+        cards = [card.decode() for card in rows.rows.words(CARD_ID, heads)]
         homes = spans_of(rows.partitions[heads])
         lacking = {}
         for s in homes:
@@ -182,8 +180,8 @@ class FeatureServer:
         asked: Asked,
         committed: Mapping[int, int],
         values: NDArray[np.float64],
-    ) -> tuple[NDArray[np.int64], Settle]:
-        """Fold a batch; writes the features of cards, returns status bits and the states' write."""
+    ) -> tuple[FeatureMatrix, Settle]:
+        """Fold a batch; the features with those of cards written, and the states' write."""
         cards, homes = asked.cards, asked.homes
         held, before = self._states(asked)
         states = [held[s.partition][card] for s in homes for card in cards[s.rows]]

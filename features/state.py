@@ -13,7 +13,7 @@ from features.bit_columns import SLACK
 from features.card_packing import EVENT_BYTES, OTHER_BYTES, SCRATCH, get_memory, put_memory
 from features.compiled import kernel
 from features.hashing import xxh64
-from features.kernel import DUPLICATE, fold
+from features.kernel import DUPLICATE, LATE, fold
 from features.packing import (
     TAIL_EVENT_BYTES,
     Integer,
@@ -229,3 +229,17 @@ def serve_cards(
         if outcome != OK:
             return outcome, card, written, ends
     return OK, -1, written, ends
+
+
+@kernel
+def put_back(
+    found: Floats, statuses: Ints, order: Ints, values: Floats
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Write row i of `found` into row order[i] of `values`; which rows are late, and duplicates."""
+    late, duplicate = np.empty(len(order), np.bool_), np.empty(len(order), np.bool_)
+    for i in range(len(order)):
+        row = order[i]
+        late[row], duplicate[row] = statuses[i] & LATE != 0, statuses[i] & DUPLICATE != 0
+        for column in range(found.shape[1]):
+            values[row, column] = found[i, column]
+    return late, duplicate

@@ -47,6 +47,12 @@ class Numbers:
         self.taken = 0
 
 
+@kernel
+def extremes(clocks: Ints) -> tuple[int, int]:
+    """The smallest and the largest of some clocks."""
+    return clocks.min(), clocks.max()
+
+
 @part
 def slot_of(names: Ints, entity: int) -> int:
     """The slot that holds an entity, or the free one where it belongs."""

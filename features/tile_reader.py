@@ -14,7 +14,7 @@ from features.encoding import HASH_OF, Encoded
 from features.store import UNKNOWN
 from features.tile_fold import EVENTS, LABELS, needed_ms
 from features.tile_kernel import clock_of
-from features.tile_numbers import FULL, SLOTS, Numbers, fill_from_tiles, fill_known
+from features.tile_numbers import FULL, SLOTS, Numbers, extremes, fill_from_tiles, fill_known
 from features.tile_store import Blobs, TileManifest, TileStore
 
 Ints = NDArray[np.int64]
@@ -72,7 +72,7 @@ class TileReader:
             self._fill_rows(part, clocks[rows], values[rows])
 
     def _fill_rows(self, events: Encoded, clocks: Ints, values: Floats) -> None:
-        newest, oldest = int(clocks.max()), int(clocks.min())
+        oldest, newest = extremes(clocks)
         deadline = self._clock() + self._wait_seconds
         if not self._is_covered(newest, oldest):
             self._read({}, newest, oldest, deadline)
@@ -103,7 +103,8 @@ class TileReader:
             for plan, column, (order, bounds) in zip(self._plans, columns, groups, strict=True)
             if len(order)
         }
-        blobs = self._read(names, int(clocks.max()), int(clocks.min()), deadline)
+        oldest, newest = extremes(clocks)
+        blobs = self._read(names, newest, oldest, deadline)
         amounts = events.events[:, layout.E_AMOUNT]
         for plan, column, held, (order, bounds) in zip(
             self._plans, columns, self._numbers, groups, strict=True
@@ -203,10 +204,12 @@ class TileReader:
 
 def _grouped(column: Ints, rows: Ints) -> tuple[Ints, Ints]:
     """Rows by entity, and each entity's bounds."""
+    if len(rows) < 2:
+        return rows, np.arange(len(rows) + 1)
     order = rows[np.argsort(column[rows], kind="stable")]
     sorted_names = column[order]
     edges = np.flatnonzero(sorted_names[1:] != sorted_names[:-1]) + 1
-    return order, np.concatenate(([0], edges, [len(order)])) if len(order) else edges
+    return order, np.concatenate(([0], edges, [len(order)]))
 
 
 def is_complete(manifest: TileManifest, clock: int) -> bool:

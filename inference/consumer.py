@@ -177,8 +177,10 @@ class DirectConsumer:
         if not self._outbox.is_atomic:
             self._commit_when_due()
         if len(batch):
-            self._outbox.send(self._score(batch), self._round)
-            for span in batch.spans():
+            answers = self._score(batch)
+            self._outbox.send(answers, self._round)
+            self._meter.count(answers.tally, batch)
+            for span in batch.spans:
                 self._positions.answered[span.partition] = batch.next_offset(span)
             self._round += 1
             if self._outbox.is_atomic:
@@ -205,14 +207,12 @@ class DirectConsumer:
         return [message for message in messages if _is_data(message)]
 
     def _score(self, batch: SourceBatch) -> Answers:
-        answers = self._scorer.score(
+        return self._scorer.score(
             batch,
             committed=self._positions.committed,
             model=self._pool.champion,
             challenger=self._pool.challenger,
         )
-        self._meter.count(answers.tally, batch)
-        return answers
 
     def _commit_when_due(self) -> None:
         """Commit without waiting what has arrived; wait only when that never comes about."""

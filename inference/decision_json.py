@@ -25,8 +25,7 @@ Ints = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
 
 KINDS = ("approve", "review", "decline")
-ESCAPED_BYTES = 6
-"""What a byte of text takes at most."""
+_FIELDS = (TRANSACTION_ID, CARD_ID, EVENT_TIME, AMOUNT_MINOR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,68 +52,24 @@ class DecisionColumns:
 
 def encode_decisions(topic: str, events: EventRows, decided: DecisionColumns) -> list[bytes]:
     """A `Decision` message per event; row i of `events` is row i of `decided`."""
-    size, reasons = len(events), decided.reasons
+    size, reasons, rows = len(events), decided.reasons, events.rows
     features = np.empty((size, 0)) if decided.values is None else decided.values
-    integers, doubles = _integers(events, decided), _doubles(decided, size)
+    score = np.full(size, np.nan) if decided.score is None else decided.score
     pieces, bounds = _pieces(
         topic, decided.model_version, decided.feature_set, decided.policy_version, decided.tier
     )
-    ready, feature_ready = _ready(doubles), _ready(features)
-    written, written_bounds = reasons.written_text()
-    room = _room(integers, reasons, len(pieces), len(written), features.shape[1])
-    out, ends = np.empty(room, dtype=np.uint8), np.zeros(size + 1, dtype=np.int64)
-    kernel.write_decisions(
-        address_of(events.rows.text), integers, doubles, address_of(ready),
-        reasons.columns, address_of(reasons.of.heads), reasons.of.head_bounds,
-        address_of(written), written_bounds, features, address_of(feature_ready),
-        address_of(pieces), bounds, address_of(out), ends,
+    # What the kernel does not write itself a library does, in one call for all records.
+    rest = kernel.fractions(score, reasons.numbers, decided.propensity, features)
+    ready = np.frombuffer(orjson.dumps(rest, option=orjson.OPT_SERIALIZE_NUMPY), dtype=np.uint8)
+    out, ends = kernel.write_decisions(
+        address_of(rows.text), rows.spans, rows.numbers, _FIELDS, events.partitions, events.offsets,
+        score, decided.decision, decided.expected_loss_minor, decided.is_late,
+        decided.is_duplicate, decided.control, decided.propensity, reasons.columns,
+        reasons.numbers, reasons.methods, reasons.texts, reasons.of.heads, reasons.of.head_bounds,
+        reasons.of.longest_head, *reasons.written_text(), features, ready, pieces, bounds,
     )  # fmt: skip
-    content, places = out[: ends[-1]].tobytes(), ends.tolist()
-    return [content[start:end] for start, end in pairwise(places)]
-
-
-def _integers(events: EventRows, decided: DecisionColumns) -> Ints:
-    found = np.empty((len(events), kernel.INTEGERS), dtype=np.int64)
-    rows = events.rows
-    found[:, kernel.I_TRANSACTION_START : kernel.I_TRANSACTION_END + 1] = rows.spans[
-        :, TRANSACTION_ID
-    ]
-    found[:, kernel.I_CARD_START : kernel.I_CARD_END + 1] = rows.spans[:, CARD_ID]
-    found[:, kernel.I_TIME] = rows.numbers[:, EVENT_TIME]
-    found[:, kernel.I_AMOUNT] = rows.numbers[:, AMOUNT_MINOR]
-    found[:, kernel.I_DECISION] = decided.decision
-    found[:, kernel.I_LOSS] = decided.expected_loss_minor
-    found[:, kernel.I_PARTITION] = events.partitions
-    found[:, kernel.I_OFFSET] = events.offsets
-    found[:, kernel.I_LATE] = decided.is_late
-    found[:, kernel.I_DUPLICATE] = decided.is_duplicate
-    found[:, kernel.I_CONTROL] = decided.control
-    found[:, kernel.I_METHOD] = decided.reasons.methods
-    found[:, kernel.I_WRITTEN] = decided.reasons.texts
-    return found
-
-
-def _doubles(decided: DecisionColumns, size: int) -> NDArray[np.float64]:
-    found = np.empty((size, kernel.DOUBLES))
-    found[:, kernel.D_SCORE] = np.nan if decided.score is None else decided.score
-    found[:, kernel.D_REASONS : kernel.D_PROPENSITY] = decided.reasons.numbers
-    found[:, kernel.D_PROPENSITY] = decided.propensity
-    return found
-
-
-def _ready(matrix: NDArray[np.float64]) -> Bytes:
-    """The JSON of all numbers that the kernel leaves to others: one call for a whole matrix."""
-    rest = kernel.fractions(matrix)
-    return np.frombuffer(orjson.dumps(rest, option=orjson.OPT_SERIALIZE_NUMPY), dtype=np.uint8)
-
-
-def _room(integers: Ints, reasons: Reasons, piece_bytes: int, written: int, width: int) -> int:
-    """More bytes than the records take."""
-    spans = integers[:, : kernel.I_CARD_END + 1].sum(axis=0).tolist()
-    names = spans[1] - spans[0] + spans[3] - spans[2]
-    numbers = kernel.INTEGERS + kernel.DOUBLES + width
-    row = piece_bytes + kernel.REASONS * reasons.of.longest_head + numbers * kernel.NUMBER_BYTES
-    return int(ESCAPED_BYTES * names) + len(integers) * row + written + 1
+    content = out.tobytes()
+    return [content[start:end] for start, end in pairwise(ends.tolist())]
 
 
 @lru_cache(maxsize=64)

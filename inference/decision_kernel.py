@@ -39,23 +39,24 @@ Floats = NDArray[np.float64]
 ) = range(19)
 """Pieces of text: what stands before a field's value, then words, then the decisions with what
 stands before the reasons."""
-I_TRANSACTION_START, I_TRANSACTION_END, I_CARD_START, I_CARD_END = range(4)
-I_TIME, I_AMOUNT, I_DECISION, I_LOSS, I_PARTITION, I_OFFSET = range(4, 10)
-I_LATE, I_DUPLICATE, I_CONTROL, I_METHOD, I_WRITTEN = range(10, 15)
-INTEGERS = 15
-"""Columns of a row's integers; I_METHOD is its reasons', I_WRITTEN the number of their text, or
-NONE when they stand in columns."""
 REASONS = 3
-D_SCORE, D_REASONS, D_PROPENSITY = 0, 1, 1 + 2 * REASONS
-DOUBLES = 2 + 2 * REASONS
-"""Columns of a row's doubles, NaN for null; from D_REASONS on each reason's contribution and
-value, NaN where there is no reason."""
+"""Of a row at most. Their numbers are contribution and value of each, NaN where there is none."""
+CONTRIBUTION_UNITS = 10_000.0
+"""Contributions are rounded to the nearest of these parts of one."""
 
 WHOLE_BELOW = 1e15
 """A whole number below this is written with a point and a zero; libraries agree."""
 NUMBER_BYTES = 26
 LONGEST_INTEGER = 19
+FIXED = 8
+"""Integers and flags of a record."""
+ESCAPED_BYTES = 6
+"""What a byte of text takes at most."""
 NONE = -1
+
+Spans = NDArray[np.int64]
+"""[n, field, 2]: where a field's text begins and ends."""
+Flags = NDArray[np.bool_]
 
 part = njit(cache=True, forceinline=True)
 
@@ -72,17 +73,27 @@ def is_minus_zero(value: float) -> bool:
     return value == 0.0 and math.copysign(1.0, value) < 0.0
 
 
+@part  # type: ignore[untyped-decorator]
+def put_fraction(found: Floats, count: int, value: float) -> int:
+    """Add a number that the kernel does not write itself; how many there are now."""
+    if value == value and not is_whole(value):
+        found[count] = value
+        count += 1
+    return count
+
+
 @njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def fractions(matrix: Floats) -> Floats:
-    """All numbers that the kernel does not write itself, row by row."""
-    found = np.empty(matrix.size)
+def fractions(score: Floats, reasons: Floats, propensity: Floats, features: Floats) -> Floats:
+    """All numbers that the kernel does not write itself, in the order of the records."""
+    found = np.empty(len(score) * (2 + reasons.shape[1] + features.shape[1]))
     count = 0
-    for i in range(matrix.shape[0]):
-        for j in range(matrix.shape[1]):
-            value = matrix[i, j]
-            if value == value and not is_whole(value):
-                found[count] = value
-                count += 1
+    for i in range(len(score)):
+        count = put_fraction(found, count, score[i])
+        for j in range(reasons.shape[1]):
+            count = put_fraction(found, count, reasons[i, j])
+        count = put_fraction(found, count, propensity[i])
+        for j in range(features.shape[1]):
+            count = put_fraction(found, count, features[i, j])
     return found[:count]
 
 
@@ -183,20 +194,34 @@ def put_number(out: int, at: int, value: float, ready: int, next_ready: int) -> 
 
 
 @part  # type: ignore[untyped-decorator]
+def put_piece(out: int, at: int, pieces: int, bounds: Ints, piece: int) -> int:
+    """Copy a piece of text."""
+    return int(put_text(out, at, pieces, bounds[piece], bounds[piece + 1]))
+
+
+@part  # type: ignore[untyped-decorator]
 def put_names(
-    out: int, at: int, text: int, integers: Ints, i: int, pieces: int, bounds: Ints
+    out: int,
+    at: int,
+    text: int,
+    spans: Spans,
+    numbers: Ints,
+    i: int,
+    fields: tuple[int, int, int, int],
+    pieces: int,
+    bounds: Ints,
 ) -> int:
     """Write the fields up to the score."""
-    at = put_text(out, at, pieces, bounds[P_TRANSACTION], bounds[P_TRANSACTION + 1])
-    start, end = integers[i, I_TRANSACTION_START], integers[i, I_TRANSACTION_END]
-    at = put_string(out, at, text, start, end)
-    at = put_text(out, at, pieces, bounds[P_CARD], bounds[P_CARD + 1])
-    at = put_string(out, at, text, integers[i, I_CARD_START], integers[i, I_CARD_END])
-    at = put_text(out, at, pieces, bounds[P_TIME], bounds[P_TIME + 1])
-    at = put_integer(out, at, integers[i, I_TIME])
-    at = put_text(out, at, pieces, bounds[P_AMOUNT], bounds[P_AMOUNT + 1])
-    at = put_integer(out, at, integers[i, I_AMOUNT])
-    return int(put_text(out, at, pieces, bounds[P_SCORE], bounds[P_SCORE + 1]))
+    transaction, card, time, amount = fields
+    at = put_piece(out, at, pieces, bounds, P_TRANSACTION)
+    at = put_string(out, at, text, spans[i, transaction, 0], spans[i, transaction, 1])
+    at = put_piece(out, at, pieces, bounds, P_CARD)
+    at = put_string(out, at, text, spans[i, card, 0], spans[i, card, 1])
+    at = put_piece(out, at, pieces, bounds, P_TIME)
+    at = put_integer(out, at, numbers[i, time])
+    at = put_piece(out, at, pieces, bounds, P_AMOUNT)
+    at = put_integer(out, at, numbers[i, amount])
+    return int(put_piece(out, at, pieces, bounds, P_SCORE))
 
 
 @part  # type: ignore[untyped-decorator]
@@ -204,7 +229,7 @@ def put_reasons(
     out: int,
     at: int,
     columns: NDArray[np.int32],
-    doubles: Floats,
+    numbers: Floats,
     i: int,
     heads: int,
     head_bounds: Ints,
@@ -221,22 +246,20 @@ def put_reasons(
         if rank > 0:
             put_byte(out, at, 44)
             at += 1
-        place = D_REASONS + 2 * rank
         at = put_text(out, at, heads, head_bounds[column], head_bounds[column + 1])
-        at, next_ready = put_number(out, at, doubles[i, place], ready, next_ready)
+        at, next_ready = put_number(out, at, numbers[i, 2 * rank], ready, next_ready)
         at = put_text(out, at, pieces, value_start, value_end)
-        at, next_ready = put_number(out, at, doubles[i, place + 1], ready, next_ready)
+        at, next_ready = put_number(out, at, numbers[i, 2 * rank + 1], ready, next_ready)
         put_byte(out, at, 125)
         at += 1
     return at, next_ready
 
 
 @part  # type: ignore[untyped-decorator]
-def put_flag(out: int, at: int, pieces: int, bounds: Ints, piece: int, flag: int) -> int:
+def put_flag(out: int, at: int, pieces: int, bounds: Ints, piece: int, flag: bool) -> int:
     """Write what stands before a flag, and its word."""
-    at = put_text(out, at, pieces, bounds[piece], bounds[piece + 1])
-    word = P_TRUE if flag else P_FALSE
-    return int(put_text(out, at, pieces, bounds[word], bounds[word + 1]))
+    at = put_piece(out, at, pieces, bounds, piece)
+    return int(put_piece(out, at, pieces, bounds, P_TRUE if flag else P_FALSE))
 
 
 @part  # type: ignore[untyped-decorator]
@@ -252,89 +275,134 @@ def put_features(
     return at, next_ready
 
 
+@part  # type: ignore[untyped-decorator]
+def room_for(spans: Spans, fields: tuple[int, int, int, int], row_bytes: int) -> int:
+    """More bytes than the records take, names aside for `row_bytes` each."""
+    names = 0
+    for i in range(len(spans)):
+        for field in fields[:2]:
+            names += spans[i, field, 1] - spans[i, field, 0]
+    return ESCAPED_BYTES * names + len(spans) * row_bytes
+
+
 @njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def write_decisions(
     text: int,
-    integers: Ints,
-    doubles: Floats,
-    doubles_ready: int,
-    columns: NDArray[np.int32],
-    heads: int,
-    head_bounds: NDArray[np.int64],
-    written: int,
+    spans: Spans,
+    numbers: Ints,
+    fields: tuple[int, int, int, int],
+    partitions: NDArray[np.int32],
+    offsets: Ints,
+    score: Floats,
+    decision: NDArray[np.int8],
+    loss: Ints,
+    late: Flags,
+    duplicate: Flags,
+    control: Flags,
+    propensity: Floats,
+    reasons: NDArray[np.int32],
+    reason_numbers: Floats,
+    methods: Ints,
+    texts: Ints,
+    heads: Bytes,
+    head_bounds: Ints,
+    longest_head: int,
+    written: Bytes,
     written_bounds: Ints,
     features: Floats,
-    features_ready: int,
-    pieces: int,
+    ready: Bytes,
+    pieces: Bytes,
     bounds: Ints,
-    out: int,
-    ends: Ints,
-) -> None:
-    """Write all records to `out`, which is large enough; record i ends at ends[i + 1].
+) -> tuple[Bytes, Ints]:
+    """All records one after the other, and their n + 1 bounds.
 
-    `text`, `heads`, `written`, `pieces` and the ready-made numbers are addresses. `columns` are the
-    features of a row's reasons, NONE after the last; a reason's text up to its contribution is that
-    between head_bounds[method, column] and the bound after it.
+    `text` is the address of the transactions' text; `fields` are the places of transaction and card
+    in `spans`, of time and amount in `numbers`. `reasons` are the features of a row's reasons, NONE
+    after the last; a reason's text up to its contribution is that between
+    head_bounds[method, feature] and the bound after it. Where `texts` is not NONE, the reasons are
+    the text of that number in `written`. `ready` is the JSON of `fractions`.
     """
-    at, ready, ready_feature = 0, 1, 1
-    value = (pieces, bounds[P_VALUE], bounds[P_VALUE + 1])
-    for i in range(len(integers)):
-        at = put_names(out, at, text, integers, i, pieces, bounds)
-        at, ready = put_number(out, at, doubles[i, D_SCORE], doubles_ready, ready)
-        at = put_text(out, at, pieces, bounds[P_DECISION], bounds[P_DECISION + 1])
-        kind = P_KINDS + integers[i, I_DECISION]
-        at = put_text(out, at, pieces, bounds[kind], bounds[kind + 1])
-        number = integers[i, I_WRITTEN]
-        if number >= 0:
-            at = put_text(out, at, written, written_bounds[number], written_bounds[number + 1])
-        of_method = head_bounds[integers[i, I_METHOD]]
-        at, ready = put_reasons(
-            out, at, columns, doubles, i, heads, of_method, value, doubles_ready, ready
-        )
-        at = put_text(out, at, pieces, bounds[P_LOSS], bounds[P_LOSS + 1])
-        at = put_integer(out, at, integers[i, I_LOSS])
-        at = put_flag(out, at, pieces, bounds, P_LATE, integers[i, I_LATE])
-        at = put_flag(out, at, pieces, bounds, P_DUPLICATE, integers[i, I_DUPLICATE])
-        at = put_flag(out, at, pieces, bounds, P_CONTROL, integers[i, I_CONTROL])
-        at = put_text(out, at, pieces, bounds[P_PROPENSITY], bounds[P_PROPENSITY + 1])
-        at, ready = put_number(out, at, doubles[i, D_PROPENSITY], doubles_ready, ready)
-        at = put_text(out, at, pieces, bounds[P_PARTITION], bounds[P_PARTITION + 1])
-        at = put_integer(out, at, integers[i, I_PARTITION])
-        at = put_text(out, at, pieces, bounds[P_OFFSET], bounds[P_OFFSET + 1])
-        at = put_integer(out, at, integers[i, I_OFFSET])
-        at = put_text(out, at, pieces, bounds[P_FEATURES], bounds[P_FEATURES + 1])
-        at, ready_feature = put_features(out, at, features, i, features_ready, ready_feature)
-        at = put_text(out, at, pieces, bounds[P_END], bounds[P_END + 1])
+    doubles = 2 + reason_numbers.shape[1] + features.shape[1]
+    row_bytes = len(pieces) + REASONS * (longest_head + NUMBER_BYTES)
+    row_bytes += (FIXED + doubles) * NUMBER_BYTES
+    memory = np.empty(room_for(spans, fields, row_bytes) + len(written) + 1, dtype=np.uint8)
+    ends = np.zeros(len(spans) + 1, dtype=np.int64)
+    out, words, made, head = (
+        memory.ctypes.data,
+        pieces.ctypes.data,
+        ready.ctypes.data,
+        heads.ctypes.data,
+    )
+    at, next_ready = 0, 1
+    value = (words, bounds[P_VALUE], bounds[P_VALUE + 1])
+    for i in range(len(spans)):
+        at = put_names(out, at, text, spans, numbers, i, fields, words, bounds)
+        at, next_ready = put_number(out, at, score[i], made, next_ready)
+        at = put_piece(out, at, words, bounds, P_DECISION)
+        at = put_piece(out, at, words, bounds, P_KINDS + decision[i])
+        number = texts[i]
+        if number != NONE:
+            start, end = written_bounds[number], written_bounds[number + 1]
+            at = put_text(out, at, written.ctypes.data, start, end)
+        at, next_ready = put_reasons(
+            out, at, reasons, reason_numbers, i, head, head_bounds[methods[i]], value, made,
+            next_ready,
+        )  # fmt: skip
+        at = put_piece(out, at, words, bounds, P_LOSS)
+        at = put_integer(out, at, loss[i])
+        at = put_flag(out, at, words, bounds, P_LATE, late[i])
+        at = put_flag(out, at, words, bounds, P_DUPLICATE, duplicate[i])
+        at = put_flag(out, at, words, bounds, P_CONTROL, control[i])
+        at = put_piece(out, at, words, bounds, P_PROPENSITY)
+        at, next_ready = put_number(out, at, propensity[i], made, next_ready)
+        at = put_piece(out, at, words, bounds, P_PARTITION)
+        at = put_integer(out, at, partitions[i])
+        at = put_piece(out, at, words, bounds, P_OFFSET)
+        at = put_integer(out, at, offsets[i])
+        at = put_piece(out, at, words, bounds, P_FEATURES)
+        at, next_ready = put_features(out, at, features, i, made, next_ready)
+        at = put_piece(out, at, words, bounds, P_END)
         ends[i + 1] = at
+    return memory[:at], ends
+
+
+@part  # type: ignore[untyped-decorator]
+def pick(
+    contributions: Floats, groups: NDArray[np.int32], row: int, found: NDArray[np.int32]
+) -> None:
+    """Fill a row with the columns of its largest positive values, one per group."""
+    for rank in range(found.shape[1]):
+        best, most = NONE, 0.0
+        for column in range(contributions.shape[1]):
+            if contributions[row, column] <= most:
+                continue
+            is_taken = False
+            for earlier in range(rank):
+                is_taken |= groups[found[row, earlier]] == groups[column]
+            if not is_taken:
+                best, most = column, contributions[row, column]
+        if best == NONE:
+            break
+        found[row, rank] = best
 
 
 @njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def pick(contributions: Floats, groups: NDArray[np.int32], found: NDArray[np.int32]) -> None:
-    """Fill each row with the columns of its largest positive values, one per group."""
+def strongest(
+    contributions: Floats, groups: NDArray[np.int32], values: Floats
+) -> tuple[NDArray[np.int32], Floats]:
+    """Columns of the REASONS largest positive values per row, one per group, and their numbers.
+
+    Largest first; of equal ones the first column; NONE after them. Numbers are the contribution,
+    rounded, and the feature's value of each; NaN where none is picked.
+    """
+    columns = np.full((len(contributions), REASONS), NONE, dtype=np.int32)
+    numbers = np.full((len(contributions), 2 * REASONS), np.nan)
     for row in range(len(contributions)):
-        for rank in range(found.shape[1]):
-            best, most = NONE, 0.0
-            for column in range(contributions.shape[1]):
-                if contributions[row, column] <= most:
-                    continue
-                is_taken = False
-                for earlier in range(rank):
-                    is_taken |= groups[found[row, earlier]] == groups[column]
-                if not is_taken:
-                    best, most = column, contributions[row, column]
-            if best == NONE:
-                break
-            found[row, rank] = best
-
-
-@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def picked_numbers(columns: NDArray[np.int32], contributions: Floats, values: Floats) -> Floats:
-    """Contribution and value of each picked feature; NaN where none is picked."""
-    numbers = np.full((len(columns), 2 * REASONS), np.nan)
-    for row in range(len(columns)):
+        pick(contributions, groups, row, columns)
         for rank in range(REASONS):
             column = columns[row, rank]
             if column != NONE:
-                numbers[row, 2 * rank] = contributions[row, column]
+                units = np.rint(contributions[row, column] * CONTRIBUTION_UNITS)
+                numbers[row, 2 * rank] = units / CONTRIBUTION_UNITS
                 numbers[row, 2 * rank + 1] = values[row, column]
-    return numbers
+    return columns, numbers

@@ -10,14 +10,13 @@ import orjson
 from numpy.typing import NDArray
 
 from features.definition import FeatureSet
-from inference.decision_kernel import NONE, REASONS, pick, picked_numbers
+from inference.decision_kernel import NONE, REASONS, strongest
 from inference.reason_codes import reason_codes
 
 Method = Literal["path", "tree_shap"]
 METHODS: tuple[Method, ...] = ("path", "tree_shap")
 Floats = NDArray[np.float64]
-
-CONTRIBUTION_DIGITS = 4
+_NO_TEXT = (np.frombuffer(b"", dtype=np.uint8), np.zeros(1, dtype=np.int64))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +86,8 @@ class Reasons:
 
     def written_text(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         """The texts one after the other, and their bounds."""
+        if not self.written:
+            return _NO_TEXT
         bounds = np.array([0, *accumulate(map(len, self.written))], dtype=np.int64)
         return np.frombuffer(b"".join(self.written), dtype=np.uint8), bounds
 
@@ -114,7 +115,7 @@ def ruled_reasons(rows: Sequence[Sequence[dict[str, Any]]], reason_map: ReasonMa
     size = len(rows)
     columns = np.full((size, REASONS), NONE, dtype=np.int32)
     numbers = np.full((size, 2 * REASONS), np.nan)
-    return _made(columns, numbers, np.zeros(size, np.int64), reason_map).replaced(
+    return _made(columns, numbers, "path", reason_map).replaced(
         {row: reasons for row, reasons in enumerate(rows) if reasons}
     )
 
@@ -127,17 +128,15 @@ def top_reasons(
     Both arrays are [n, F]; contributions are to the log-odds. A feature that lowers the score is no
     reason; of features that share a code the strongest stands for all.
     """
-    columns = strongest(contributions, reason_map.groups)
-    numbers = picked_numbers(columns, contributions, values)
-    numbers[:, ::2] = np.round(numbers[:, ::2], CONTRIBUTION_DIGITS)
-    methods = np.full(len(values), METHODS.index(method), dtype=np.int64)
-    return _made(columns, numbers, methods, reason_map)
+    shares = np.ascontiguousarray(contributions, dtype=np.float64)
+    columns, numbers = strongest(shares, reason_map.groups, values)
+    return _made(columns, numbers, method, reason_map)
 
 
-def _made(
-    columns: NDArray[np.int32], numbers: Floats, methods: NDArray[np.int64], of: ReasonMap
-) -> Reasons:
-    texts = np.full(len(columns), NONE, dtype=np.int64)
+def _made(columns: NDArray[np.int32], numbers: Floats, method: Method, of: ReasonMap) -> Reasons:
+    methods, texts = np.empty((2, len(columns)), dtype=np.int64)
+    methods.fill(METHODS.index(method))
+    texts.fill(NONE)
     return Reasons(columns, numbers, methods, texts, (), of)
 
 
@@ -160,13 +159,3 @@ def exact_where(
     ):
         own[rows] = theirs
     return cheap
-
-
-def strongest(contributions: Floats, groups: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Columns of the `REASONS` largest positive values per row, one per group; `NONE` after them.
-
-    Largest first; of equal ones the first column.
-    """
-    found = np.full((len(contributions), REASONS), NONE, dtype=np.int32)
-    pick(np.ascontiguousarray(contributions, dtype=np.float64), groups, found)
-    return found

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +31,7 @@ def age_ms(header: bytes | None, now_ms: float) -> float | None:
     return age if -SKEW_MS < age < OLDEST_MS else None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SourceBatch:
     """Records of the transaction topic; those of a partition stand together, in offset order.
 
@@ -47,6 +48,7 @@ class SourceBatch:
     def __len__(self) -> int:
         return len(self.offsets)
 
+    @cached_property
     def spans(self) -> list[Span]:
         """Each partition's rows."""
         return spans_of(self.partitions)

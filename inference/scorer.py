@@ -28,7 +28,7 @@ from inference.records import Answers, SourceBatch
 from inference.rejects import encode_rejects
 from inference.row_views import Names, RuleColumns
 from inference.shadow import ShadowBudget, is_rival, shadow_scores
-from models.policy import APPROVE, DECLINE
+from models.policy_kernel import APPROVE, DECLINE
 from models.rules import RuleTier
 
 logger = logging.getLogger(__name__)
@@ -118,7 +118,7 @@ class Scorer:
         """
         if len(batch) == 0:
             return Answers()
-        spans, read = batch.spans(), Read.of(batch)
+        spans, read = batch.spans, Read.of(batch)
         try:
             for span in spans:
                 if self._next_offset.get(span.partition) != batch.first_offset(span):
@@ -158,7 +158,7 @@ class Scorer:
         matrix, settle = self._features.serve_ahead(read.events, committed=committed)
         self._answer(read, matrix, model, challenger, answers)
         settle()
-        for span in read.batch.spans():
+        for span in read.batch.spans:
             after = read.batch.next_offset(span)
             self._next_offset[span.partition] = after
             self._unmarked[span.partition] = (committed[span.partition], after)
@@ -369,11 +369,12 @@ def _fallen_back(partition: int, error: Exception, answers: Answers) -> None:
 
 
 def _count(decided: DecisionColumns, answers: Answers) -> None:
-    for code, kind in enumerate(KINDS):
-        count = int(np.count_nonzero(decided.decision == code))
+    counts = np.bincount(decided.decision, minlength=len(KINDS)).tolist()
+    for kind, count in zip(KINDS, counts, strict=True):
         if count:
             answers.tally[kind] += count
     answers.tally[f"tier:{decided.tier}"] += len(decided.decision)
     answers.tally[f"version:{decided.model_version}"] += len(decided.decision)
-    answers.tally["late"] += int(np.count_nonzero(decided.is_late))
-    answers.tally["duplicate"] += int(np.count_nonzero(decided.is_duplicate))
+    for kind, flags in (("late", decided.is_late), ("duplicate", decided.is_duplicate)):
+        if flags.any():
+            answers.tally[kind] += int(np.count_nonzero(flags))

@@ -58,7 +58,7 @@ class Worker:
             batch = source_batch(rows)
             if not committed:
                 model = self.pinned_model(task)
-            for span in batch.spans():
+            for span in batch.spans:
                 committed.setdefault(span.partition, batch.first_offset(span))
             answers = self._scorer.score(
                 batch,

@@ -88,7 +88,7 @@ class Bundle:
         return self.predictor.exact_contributions(values)
 
     def self_test(self) -> None:
-        """Score the golden rows again, and explain one, so that a first batch waits for nothing.
+        """Score the golden rows again, explain and decide one: a first batch waits for nothing.
 
         Raises:
             BundleError: they differ: another library version, or a damaged file.
@@ -102,7 +102,9 @@ class Bundle:
                 value=worst,
                 remedy="Install the locked library versions, or train again",
             )
-        shares = (self.explained(values[:1])[1], self.exact_contributions(values[:1]))
+        score, cheap = self.explained(values[:1])
+        self.decide(score, np.zeros(1, dtype=np.int64), ("",))
+        shares = (cheap, self.exact_contributions(values[:1]))
         for found in shares:
             if not np.isfinite(found).all():
                 raise BundleError("a golden row has no finite contributions", remedy="Train again")

@@ -21,7 +21,7 @@ from models.metrics import (
     recall_at,
     saved_minor,
 )
-from models.policy import APPROVE
+from models.policy_kernel import APPROVE
 from models.selection import Judged, judged_metrics
 from models.table import Rows
 

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from contracts.settings import PolicySettings
 from models.folds import DAY_US
-from models.policy import APPROVE, exposed, incurred
+from models.policy import exposed, incurred
+from models.policy_kernel import APPROVE
 from models.table import Rows
 
 Floats = NDArray[np.float64]

@@ -19,9 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contracts.settings import PolicySettings
+from models import policy_kernel as kernel
+from models.policy_kernel import APPROVE, DECLINE
 
 Floats = NDArray[np.float64]
-APPROVE, REVIEW, DECLINE = 0, 1, 2
+Ints = NDArray[np.int64]
 TIE_BREAK_MINOR = 1e-6
 _HASH_RANGE = float(1 << 64)
 
@@ -36,7 +38,7 @@ class Decided:
     """
 
     decision: NDArray[np.int8]
-    expected_loss_minor: NDArray[np.int64]
+    expected_loss_minor: Ints
     control: NDArray[np.bool_]
     propensity: Floats
 
@@ -61,36 +63,37 @@ class Policy:
             "review_shadow_minor": self.review_shadow_minor,
         }
 
-    def choose(self, probability: Floats, amount_minor: NDArray[np.int64]) -> NDArray[np.int8]:
+    def choose(self, probability: Floats, amount_minor: Ints) -> NDArray[np.int8]:
         """Decision codes before control sampling; ties go to the milder decision."""
-        approve, review, decline = expected_costs(self.costs, probability, amount_minor)
-        review += self.review_shadow_minor
-        decision = np.full(len(probability), APPROVE, dtype=np.int8)
-        decision[review < approve] = REVIEW
-        threshold = self.costs.fraud_threshold
-        if threshold is None:
-            decision[decline < np.minimum(approve, review)] = DECLINE
-        else:
-            decision[probability >= threshold] = DECLINE
-        return decision
+        return self._chosen(probability, amount_minor)[0]
 
     def decide(
-        self,
-        probability: Floats,
-        amount_minor: NDArray[np.int64],
-        transaction_ids: Sequence[str],
+        self, probability: Floats, amount_minor: Ints, transaction_ids: Sequence[str]
     ) -> Decided:
         """Decide, and let a hash-chosen share of the declines under the cap through."""
-        decision = self.choose(probability, amount_minor)
-        control, propensity = np.zeros(len(decision), dtype=bool), np.ones(len(decision))
-        declined = np.flatnonzero(decision == DECLINE)
-        propensity[declined] = 0.0
-        for row in declined[amount_minor[declined] <= self.costs.control_amount_cap_minor].tolist():
-            propensity[row] = self.costs.control_rate
-            control[row] = control_draw(transaction_ids[row]) < self.costs.control_rate
-        decision[control] = APPROVE
-        loss = np.rint(probability * exposed(self.costs, amount_minor)).astype(np.int64)
+        decision, loss, declined = self._chosen(probability, amount_minor)
+        control, propensity = np.zeros(len(decision), dtype=np.bool_), np.ones(len(decision))
+        if declined:
+            rows = np.flatnonzero(decision == DECLINE)
+            propensity[rows] = 0.0
+            for row in rows[amount_minor[rows] <= self.costs.control_amount_cap_minor].tolist():
+                propensity[row] = self.costs.control_rate
+                control[row] = control_draw(transaction_ids[row]) < self.costs.control_rate
+            decision[control] = APPROVE
         return Decided(decision, loss, control, propensity)
+
+    @cached_property
+    def _costs(self) -> Floats:
+        return _array_of(self.costs, self.review_shadow_minor)
+
+    def _chosen(
+        self, probability: Floats, amount_minor: Ints
+    ) -> tuple[NDArray[np.int8], Ints, int]:
+        """Decision codes, expected losses, and how many are declined."""
+        found: tuple[NDArray[np.int8], Ints, int] = kernel.chosen(
+            self._costs, probability, np.ascontiguousarray(amount_minor)
+        )
+        return found
 
 
 def policy_from(tree: Mapping[str, Any]) -> Policy:
@@ -104,34 +107,41 @@ def control_draw(transaction_id: str) -> float:
     return int.from_bytes(digest, "big") / _HASH_RANGE
 
 
-def exposed(costs: PolicySettings, amount_minor: NDArray[np.int64]) -> Floats:
+def exposed(costs: PolicySettings, amount_minor: Ints) -> Floats:
     """What a missed fraud costs; a refund exposes nothing but the fixed part."""
-    loss: Floats = np.maximum(amount_minor, 0).astype(np.float64) + costs.missed_fraud_fixed_minor
+    loss: Floats = kernel.exposures(_array_of(costs), np.ascontiguousarray(amount_minor))
     return loss
 
 
-def false_decline(costs: PolicySettings, amount_minor: NDArray[np.int64]) -> Floats:
-    """What declining an honest customer costs."""
-    share = costs.false_decline_rate * np.maximum(amount_minor, 0)
-    cost: Floats = costs.false_decline_fixed_minor + share
-    return cost
-
-
 def expected_costs(
-    costs: PolicySettings, probability: Floats, amount_minor: NDArray[np.int64]
+    costs: PolicySettings, probability: Floats, amount_minor: Ints
 ) -> tuple[Floats, Floats, Floats]:
     """Expected cost of approving, reviewing and declining, minor units, without shadow price."""
-    approve = probability * exposed(costs, amount_minor)
-    review = costs.review_cost_minor + (1.0 - costs.review_catch_rate) * approve
-    decline = (1.0 - probability) * false_decline(costs, amount_minor)
-    return approve, review, decline
+    found: tuple[Floats, Floats, Floats] = kernel.expected(
+        _array_of(costs), probability, np.ascontiguousarray(amount_minor)
+    )
+    return found
+
+
+def _array_of(costs: PolicySettings, review_shadow_minor: float = 0.0) -> Floats:
+    """The kernel's costs."""
+    found = np.full(kernel.PLACES, np.nan)
+    found[kernel.MISSED_FRAUD_FIXED] = costs.missed_fraud_fixed_minor
+    found[kernel.REVIEW_COST] = costs.review_cost_minor
+    found[kernel.REVIEW_CATCH_RATE] = costs.review_catch_rate
+    found[kernel.FALSE_DECLINE_FIXED] = costs.false_decline_fixed_minor
+    found[kernel.FALSE_DECLINE_RATE] = costs.false_decline_rate
+    found[kernel.REVIEW_SHADOW] = review_shadow_minor
+    if costs.fraud_threshold is not None:
+        found[kernel.FRAUD_THRESHOLD] = costs.fraud_threshold
+    return found
 
 
 def incurred(
     costs: PolicySettings,
     decision: NDArray[np.int8],
     target: NDArray[np.int8],
-    amount_minor: NDArray[np.int64],
+    amount_minor: Ints,
 ) -> Floats:
     """What each decision cost once the truth is known, minor units."""
     approve, review, decline = expected_costs(costs, target.astype(np.float64), amount_minor)
@@ -142,8 +152,8 @@ def incurred(
 def fit_policy(
     costs: PolicySettings,
     probability: Floats,
-    amount_minor: NDArray[np.int64],
-    day: NDArray[np.int64],
+    amount_minor: Ints,
+    day: Ints,
 ) -> Policy:
     """The smallest shadow price that keeps reviews within capacity on enough validation days."""
     approve, review, decline = expected_costs(costs, probability, amount_minor)

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from contracts.rule_settings import ConditionSettings, FallbackSettings, RuleSettings
-from models.policy import DECLINE, REVIEW
+from models.policy_kernel import DECLINE, REVIEW
 
 Columns = Mapping[str, pa.Array | pa.ChunkedArray]
 

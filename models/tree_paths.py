@@ -19,7 +19,7 @@ from numba import njit
 from numpy.typing import DTypeLike, NDArray
 
 from contracts.errors import BundleError
-from models.tree_nodes import LEAF, Floats, Tree
+from models.tree_nodes import Floats, Tree
 
 Places = NDArray[np.uint32]
 
@@ -174,15 +174,6 @@ def _sum_gains(
                     nodes[row] = children[step]
             for row in range(rows):
                 total[start + row] += leaf[nodes[row]]
-
-
-def load_kernels() -> None:
-    """Compile the walks, or load them: seconds on the first run, then as long as a file read."""
-    leaf = Tree(*(np.full(1, LEAF, dtype=kind) for kind in "ifii?fff"))
-    for precision in (np.float32, np.float64):
-        stump = joined([leaf], 0.0, precision)
-        stump.margin(np.zeros((1, 1)))
-        stump.explained(np.zeros((1, 1)))
 
 
 def joined(trees: Sequence[Tree], base: float, precision: DTypeLike) -> TreePaths:

@@ -187,7 +187,7 @@ def test_messages_are_grouped_by_partition_in_order() -> None:
     """A partition's records stand together; offsets, keys and send times side by side."""
     messages = [FakeMessage(3, 1), FakeMessage(8, 0), FakeMessage(4, 1)]
     batch = batch_of(messages)
-    first, second = batch.spans()
+    first, second = batch.spans
     assert (first.partition, batch.part(first).offsets.tolist()) == (0, [8])
     assert (second.partition, batch.part(second).offsets.tolist()) == (1, [3, 4])
     assert batch.part(second).sent == [b"123", b"123"]

@@ -16,9 +16,10 @@ from contracts.rule_settings import FallbackSettings
 from features.catalogue import CARD_FEATURES
 from features.definition import FEATURE_SET
 from inference.arrow_frames import ANSWER_SCHEMA, answer_rows, header_values
+from inference.decision_kernel import NONE, REASONS, strongest
 from inference.decisions import FirstDecisions
 from inference.reason_codes import CODES
-from inference.reasons import NONE, REASONS, ReasonMap, exact_where, strongest, top_reasons
+from inference.reasons import ReasonMap, exact_where, top_reasons
 from inference.records import Answers
 from inference.spark_session import patient
 from inference.start_offsets import _parsed, as_spark_json, checkpoint_offsets
@@ -119,7 +120,8 @@ def test_two_rules_of_one_code_are_refused() -> None:
 )
 def test_strongest_agrees_with_a_stable_sort(values: np.ndarray, groups: np.ndarray) -> None:
     """The largest positive ones, one per group, largest first, ties by position."""
-    for row, found in zip(values, strongest(values, groups).tolist(), strict=True):
+    columns, _ = strongest(values, groups, values)
+    for row, found in zip(values, columns.tolist(), strict=True):
         best: dict[int, int] = {}
         for column in np.argsort(-row, kind="stable").tolist():
             if row[column] > 0:

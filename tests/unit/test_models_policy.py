@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from models_world import policy_settings
 
-from models.policy import APPROVE, DECLINE, REVIEW, Policy, control_draw, fit_policy, policy_from
+from models.policy import Policy, control_draw, fit_policy, policy_from
+from models.policy_kernel import APPROVE, DECLINE, REVIEW
 
 COSTS = policy_settings()
 AMOUNTS = np.array([5_000, 5_000, 5_000], dtype=np.int64)
