@@ -6,6 +6,7 @@ from contracts.columns import parse_transactions
 from contracts.transaction_rows import EventRows
 from features import warm
 from features.card_groups import grouped_by_card
+from features.clocks import clocks_of_batch
 from features.definition import FEATURE_SET
 from features.encoding import encoded
 from features.partitioning import home_partitions
@@ -34,7 +35,9 @@ def _decide(count: int) -> None:
     events = EventRows(rows, np.zeros(count, dtype=np.int32), sources, sources)
     rows.array("country")  # as rules read it
     home_partitions(rows, 1)
-    grouped_by_card(events, encoded(events).hashes)  # bytes that were read are of another type
+    # What was read from records is of other types than what comes from a table.
+    grouped_by_card(events, encoded(events).hashes)
+    clocks_of_batch(sources, events.partitions, np.zeros(1, dtype=np.int64))
     values = np.zeros((count, len(FEATURE_SET.features)))
     reasons = top_reasons(values, values + 1.0, ReasonMap.of(FEATURE_SET), "path")
     no, one = np.zeros(count, dtype=np.bool_), np.ones(count)

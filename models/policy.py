@@ -90,6 +90,7 @@ class Policy:
         self, probability: Floats, amount_minor: Ints
     ) -> tuple[NDArray[np.int8], Ints, int]:
         """Decision codes, expected losses, and how many are declined."""
+        _refuse_other_lengths(probability, amount_minor)
         found: tuple[NDArray[np.int8], Ints, int] = kernel.chosen(
             self._costs, probability, np.ascontiguousarray(amount_minor)
         )
@@ -117,10 +118,16 @@ def expected_costs(
     costs: PolicySettings, probability: Floats, amount_minor: Ints
 ) -> tuple[Floats, Floats, Floats]:
     """Expected cost of approving, reviewing and declining, minor units, without shadow price."""
+    _refuse_other_lengths(probability, amount_minor)
     found: tuple[Floats, Floats, Floats] = kernel.expected(
         _array_of(costs), probability, np.ascontiguousarray(amount_minor)
     )
     return found
+
+
+def _refuse_other_lengths(probability: Floats, amount_minor: Ints) -> None:
+    if len(probability) != len(amount_minor):  # the kernels do not look
+        raise ValueError(f"{len(probability)} probabilities for {len(amount_minor)} amounts")
 
 
 def _array_of(costs: PolicySettings, review_shadow_minor: float = 0.0) -> Floats:

@@ -29,7 +29,8 @@ part = njit(cache=True, forceinline=True)
 @part  # type: ignore[untyped-decorator]
 def exposed_by(costs: Floats, amount: int) -> float:
     """What a missed fraud costs; a refund exposes nothing but the fixed part."""
-    return float(float(max(amount, 0)) + costs[MISSED_FRAUD_FIXED])
+    fixed: float = costs[MISSED_FRAUD_FIXED]
+    return max(amount, 0) + fixed
 
 
 @part  # type: ignore[untyped-decorator]
@@ -37,7 +38,7 @@ def costs_of(costs: Floats, probability: float, amount: int) -> tuple[float, flo
     """Expected cost of approving, reviewing and declining one transaction, without shadow price."""
     approve = probability * exposed_by(costs, amount)
     review = costs[REVIEW_COST] + (1.0 - costs[REVIEW_CATCH_RATE]) * approve
-    wrong = costs[FALSE_DECLINE_FIXED] + costs[FALSE_DECLINE_RATE] * float(max(amount, 0))
+    wrong = costs[FALSE_DECLINE_FIXED] + costs[FALSE_DECLINE_RATE] * max(amount, 0)
     return approve, review, (1.0 - probability) * wrong
 
 

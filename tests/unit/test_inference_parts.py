@@ -141,6 +141,15 @@ def test_reasons_raise_the_score_and_share_no_code() -> None:
     assert [r["contribution"] for r in found] == [0.9, 0.4, 0.1]
 
 
+def test_contributions_are_told_to_four_digits() -> None:
+    """As numpy rounds them; a feature's value is told as it is."""
+    reason_map = ReasonMap.made(("a",), ("x",))
+    (found,) = top_reasons(
+        np.array([[1.23456789]]), np.array([[0.123456]]), reason_map, "path"
+    ).of_row(0)
+    assert (found["contribution"], found["value"]) == (0.1235, 1.23456789)
+
+
 def test_only_chosen_rows_get_exact_reasons() -> None:
     """Exact contributions are asked for the chosen rows and replace theirs alone."""
     reason_map = ReasonMap.made(("a",), ("x",))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from models_world import policy_settings
 
-from models.policy import Policy, control_draw, fit_policy, policy_from
+from models.policy import Policy, control_draw, expected_costs, fit_policy, policy_from
 from models.policy_kernel import APPROVE, DECLINE, REVIEW
 
 COSTS = policy_settings()
@@ -80,6 +80,33 @@ def test_expected_loss_is_probability_times_exposure() -> None:
     """Expected loss is p (amount + fixed) in minor units; a refund exposes the fixed part."""
     found = Policy(COSTS, 0.0).decide(np.array([0.5, 0.5]), np.array([10_000, -500]), ["a", "b"])
     assert found.expected_loss_minor.tolist() == [6_000, 1_000]
+
+
+def test_of_equal_costs_the_milder_decision_wins() -> None:
+    """Approve before review, either of them before decline."""
+    free = COSTS.model_copy(update={"review_cost_minor": 0, "review_catch_rate": 0.0})
+    assert decided([0.001] * 3, Policy(free, 0.0)) == [APPROVE] * 3
+    even = free.model_copy(
+        update={
+            "missed_fraud_fixed_minor": 0,
+            "false_decline_fixed_minor": 0,
+            "false_decline_rate": 1.0,
+        }
+    )
+    assert decided([0.5] * 3, Policy(even, 1.0)) == [APPROVE] * 3
+
+
+def test_declining_a_refund_costs_the_fixed_part_alone() -> None:
+    """A refund's amount is nobody's loss and nobody's lost sale."""
+    approve, _, decline = expected_costs(COSTS, np.array([0.5]), np.array([-10_000]))
+    assert approve[0] == 0.5 * COSTS.missed_fraud_fixed_minor
+    assert decline[0] == 0.5 * COSTS.false_decline_fixed_minor
+
+
+def test_every_amount_has_a_probability() -> None:
+    """What is missing is refused, not read from where nobody wrote it."""
+    with pytest.raises(ValueError, match="2 probabilities for 3 amounts"):
+        Policy(COSTS, 0.0).choose(np.array([0.1, 0.2]), AMOUNTS)
 
 
 def test_a_policy_survives_json() -> None:
