@@ -86,3 +86,8 @@ def chosen(costs: Floats, probability: Floats, amounts: Ints) -> tuple[NDArray[n
         loss[i] = np.int64(np.rint(probability[i] * exposed_by(costs, amounts[i])))
         declined += decision[i] == DECLINE
     return decision, loss, declined
+
+
+def load_kernels() -> None:
+    """Compile what decides, or load it: seconds on the first run, then as long as a file read."""
+    chosen(np.zeros(PLACES), np.zeros(1), np.zeros(1, dtype=np.int64))

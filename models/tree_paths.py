@@ -176,6 +176,15 @@ def _sum_gains(
                 total[start + row] += leaf[nodes[row]]
 
 
+def load_kernels() -> None:
+    """Compile the walks, or load them: seconds on the first run, then as long as a file read."""
+    leaf = Tree(*(np.full(1, LEAF, dtype=kind) for kind in "ifii?fff"))
+    for precision in (np.float32, np.float64):
+        stump = joined([leaf], 0.0, precision)
+        stump.margin(np.zeros((1, 1)))
+        stump.explained(np.zeros((1, 1)))
+
+
 def joined(trees: Sequence[Tree], base: float, precision: DTypeLike) -> TreePaths:
     """The paths of an ensemble: every margin begins at `base` and is summed in `precision`."""
     starts = np.cumsum([0, *(len(tree.feature) for tree in trees)])

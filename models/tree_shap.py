@@ -163,3 +163,9 @@ def _add_shares(
                     total += weights[q] * below[i, q] * part
                     below[above, q] += below[i, q]
                 found[row, feature[first + above]] += total
+
+
+def load_kernel() -> None:
+    """Compile the walk, or load it: seconds on the first run, then as long as a file read."""
+    stump = Tree(*(np.full(1, LEAF, dtype=kind) for kind in "ifii?fff"))
+    shap_tables([stump], np.float64).contributions(np.zeros((1, 1)))

@@ -121,4 +121,4 @@ step "Getting uv" get_uv
 step "Installing the locked packages (2.5 GB; a minute with a fast network)" sync_packages
 step "Installing this project" install_project
 step "Fetching the Kafka and Spark jars" "$venv/bin/fraud" jars
-step "Compiling the feature kernels" "$venv/bin/python" -c 'from models import tree_paths, tree_shap; from inference import warm; warm.load_kernels(); tree_paths.load_kernels(); tree_shap.load_kernel()'
+step "Compiling the feature kernels" "$venv/bin/python" -c 'from models import policy_kernel, tree_paths, tree_shap; from inference import warm; warm.load_kernels(); policy_kernel.load_kernels(); tree_paths.load_kernels(); tree_shap.load_kernel()'
