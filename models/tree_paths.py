@@ -19,7 +19,7 @@ from numba import njit
 from numpy.typing import DTypeLike, NDArray
 
 from contracts.errors import BundleError
-from models.tree_nodes import Floats, Tree
+from models.tree_nodes import LEAF, Floats, Tree
 
 Places = NDArray[np.uint32]
 
