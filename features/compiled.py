@@ -72,7 +72,7 @@ def part(function: Kernel) -> Kernel:
     """A kernel that others call for every event: it is compiled into each of them.
 
     Counting references to all arrays would take longer than its work, so none are counted: it may
-    make views of arrays, but no arrays.
+    make views of arrays, but return none, and make no arrays.
     """
     return _compiled(function, forceinline=True, _nrt=False)
 
