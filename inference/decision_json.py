@@ -63,10 +63,11 @@ def encode_decisions(topic: str, events: EventRows, decided: DecisionColumns) ->
     ready = np.frombuffer(orjson.dumps(rest, option=orjson.OPT_SERIALIZE_NUMPY), dtype=np.uint8)
     out, ends = kernel.write_decisions(
         address_of(rows.text), rows.spans, rows.numbers, _FIELDS, events.partitions, events.offsets,
-        score, decided.decision, decided.expected_loss_minor, decided.is_late,
-        decided.is_duplicate, decided.control, decided.propensity, reasons.columns,
-        reasons.numbers, reasons.methods, reasons.texts, reasons.of.heads, reasons.of.head_bounds,
-        reasons.of.longest_head, *reasons.written_text(), features, ready, pieces, bounds,
+        score, decided.decision, decided.expected_loss_minor,
+        (decided.is_late, decided.is_duplicate, decided.control), decided.propensity,
+        reasons.columns, reasons.numbers, reasons.methods, reasons.texts,
+        reasons.of.heads, reasons.of.head_bounds, reasons.of.longest_head, *reasons.written_text(),
+        features, ready, pieces, bounds,
     )  # fmt: skip
     content = out.tobytes()
     return [content[start:end] for start, end in pairwise(ends.tolist())]

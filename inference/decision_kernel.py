@@ -11,6 +11,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from contracts.raw_memory import byte, copy, put_byte
+from inference.reason_kernel import NONE, REASONS
 
 Bytes = NDArray[np.uint8]
 Ints = NDArray[np.int64]
@@ -39,20 +40,14 @@ Floats = NDArray[np.float64]
 ) = range(19)
 """Pieces of text: what stands before a field's value, then words, then the decisions with what
 stands before the reasons."""
-REASONS = 3
-"""Of a row at most. Their numbers are contribution and value of each, NaN where there is none."""
-CONTRIBUTION_UNITS = 10_000.0
-"""Contributions are rounded to the nearest of these parts of one."""
-
 WHOLE_BELOW = 1e15
 """A whole number below this is written with a point and a zero; libraries agree."""
 NUMBER_BYTES = 26
 LONGEST_INTEGER = 19
-FIXED = 8
-"""Integers and flags of a record."""
+FIXED = 8 + REASONS
+"""Integers and flags of a record, and what stands around its reasons' numbers."""
 ESCAPED_BYTES = 6
 """What a byte of text takes at most."""
-NONE = -1
 
 Spans = NDArray[np.int64]
 """[n, field, 2]: where a field's text begins and ends."""
@@ -233,12 +228,12 @@ def put_reasons(
     i: int,
     heads: int,
     head_bounds: Ints,
-    comma_value: tuple[int, int, int],
+    pieces: int,
+    bounds: Ints,
     ready: int,
     next_ready: int,
 ) -> tuple[int, int]:
     """Write a row's reasons from columns."""
-    pieces, value_start, value_end = comma_value
     for rank in range(REASONS):
         column = columns[i, rank]
         if column == NONE:
@@ -248,7 +243,7 @@ def put_reasons(
             at += 1
         at = put_text(out, at, heads, head_bounds[column], head_bounds[column + 1])
         at, next_ready = put_number(out, at, numbers[i, 2 * rank], ready, next_ready)
-        at = put_text(out, at, pieces, value_start, value_end)
+        at = put_piece(out, at, pieces, bounds, P_VALUE)
         at, next_ready = put_number(out, at, numbers[i, 2 * rank + 1], ready, next_ready)
         put_byte(out, at, 125)
         at += 1
@@ -264,15 +259,58 @@ def put_flag(out: int, at: int, pieces: int, bounds: Ints, piece: int, flag: boo
 
 @part  # type: ignore[untyped-decorator]
 def put_features(
-    out: int, at: int, features: Floats, i: int, ready: int, next_ready: int
+    out: int,
+    at: int,
+    pieces: int,
+    bounds: Ints,
+    features: Floats,
+    i: int,
+    ready: int,
+    next_ready: int,
 ) -> tuple[int, int]:
-    """Write the vector's numbers."""
+    """Write the vector's numbers, and the record's end."""
+    at = put_piece(out, at, pieces, bounds, P_FEATURES)
     for j in range(features.shape[1]):
         if j > 0:
             put_byte(out, at, 44)
             at += 1
         at, next_ready = put_number(out, at, features[i, j], ready, next_ready)
-    return at, next_ready
+    return int(put_piece(out, at, pieces, bounds, P_END)), next_ready
+
+
+@part  # type: ignore[untyped-decorator]
+def put_kind(out: int, at: int, pieces: int, bounds: Ints, decision: int) -> int:
+    """Write the decision, and what stands before its reasons."""
+    at = put_piece(out, at, pieces, bounds, P_DECISION)
+    return int(put_piece(out, at, pieces, bounds, P_KINDS + decision))
+
+
+@part  # type: ignore[untyped-decorator]
+def put_outcome(
+    out: int,
+    at: int,
+    pieces: int,
+    bounds: Ints,
+    loss: int,
+    flags: tuple[Flags, Flags, Flags],
+    i: int,
+) -> int:
+    """Write the expected loss, and whether a row is late, a duplicate, in the control group."""
+    late, duplicate, control = flags
+    at = put_piece(out, at, pieces, bounds, P_LOSS)
+    at = put_integer(out, at, loss)
+    at = put_flag(out, at, pieces, bounds, P_LATE, late[i])
+    at = put_flag(out, at, pieces, bounds, P_DUPLICATE, duplicate[i])
+    return int(put_flag(out, at, pieces, bounds, P_CONTROL, control[i]))
+
+
+@part  # type: ignore[untyped-decorator]
+def put_source(out: int, at: int, pieces: int, bounds: Ints, partition: int, offset: int) -> int:
+    """Write where a row's record stands in Kafka."""
+    at = put_piece(out, at, pieces, bounds, P_PARTITION)
+    at = put_integer(out, at, partition)
+    at = put_piece(out, at, pieces, bounds, P_OFFSET)
+    return int(put_integer(out, at, offset))
 
 
 @part  # type: ignore[untyped-decorator]
@@ -296,9 +334,7 @@ def write_decisions(
     score: Floats,
     decision: NDArray[np.int8],
     loss: Ints,
-    late: Flags,
-    duplicate: Flags,
-    control: Flags,
+    flags: tuple[Flags, Flags, Flags],
     propensity: Floats,
     reasons: NDArray[np.int32],
     reason_numbers: Floats,
@@ -317,92 +353,32 @@ def write_decisions(
     """All records one after the other, and their n + 1 bounds.
 
     `text` is the address of the transactions' text; `fields` are the places of transaction and card
-    in `spans`, of time and amount in `numbers`. `reasons` are the features of a row's reasons, NONE
-    after the last; a reason's text up to its contribution is that between
-    head_bounds[method, feature] and the bound after it. Where `texts` is not NONE, the reasons are
-    the text of that number in `written`. `ready` is the JSON of `fractions`.
+    in `spans`, of time and amount in `numbers`; `flags` are late, duplicate, control. `reasons` are
+    the features of a row's reasons, NONE after the last; a reason's text up to its contribution is
+    that between head_bounds[method, feature] and the bound after it. Where `texts` is not NONE, the
+    reasons are the text of that number in `written`. `ready` is the JSON of `fractions`.
     """
     doubles = 2 + reason_numbers.shape[1] + features.shape[1]
-    row_bytes = len(pieces) + REASONS * (longest_head + NUMBER_BYTES)
-    row_bytes += (FIXED + doubles) * NUMBER_BYTES
+    row_bytes = len(pieces) + REASONS * longest_head + (FIXED + doubles) * NUMBER_BYTES
     memory = np.empty(room_for(spans, fields, row_bytes) + len(written) + 1, dtype=np.uint8)
     ends = np.zeros(len(spans) + 1, dtype=np.int64)
-    out, words, made, head = (
-        memory.ctypes.data,
-        pieces.ctypes.data,
-        ready.ctypes.data,
-        heads.ctypes.data,
-    )
+    out, words = memory.ctypes.data, pieces.ctypes.data
+    made, head = ready.ctypes.data, heads.ctypes.data
     at, next_ready = 0, 1
-    value = (words, bounds[P_VALUE], bounds[P_VALUE + 1])
     for i in range(len(spans)):
         at = put_names(out, at, text, spans, numbers, i, fields, words, bounds)
         at, next_ready = put_number(out, at, score[i], made, next_ready)
-        at = put_piece(out, at, words, bounds, P_DECISION)
-        at = put_piece(out, at, words, bounds, P_KINDS + decision[i])
-        number = texts[i]
-        if number != NONE:
-            start, end = written_bounds[number], written_bounds[number + 1]
-            at = put_text(out, at, written.ctypes.data, start, end)
+        at = put_kind(out, at, words, bounds, decision[i])
+        if texts[i] != NONE:
+            at = put_piece(out, at, written.ctypes.data, written_bounds, texts[i])
         at, next_ready = put_reasons(
-            out, at, reasons, reason_numbers, i, head, head_bounds[methods[i]], value, made,
-            next_ready,
+            out, at, reasons, reason_numbers, i, head, head_bounds[methods[i]], words, bounds,
+            made, next_ready,
         )  # fmt: skip
-        at = put_piece(out, at, words, bounds, P_LOSS)
-        at = put_integer(out, at, loss[i])
-        at = put_flag(out, at, words, bounds, P_LATE, late[i])
-        at = put_flag(out, at, words, bounds, P_DUPLICATE, duplicate[i])
-        at = put_flag(out, at, words, bounds, P_CONTROL, control[i])
+        at = put_outcome(out, at, words, bounds, loss[i], flags, i)
         at = put_piece(out, at, words, bounds, P_PROPENSITY)
         at, next_ready = put_number(out, at, propensity[i], made, next_ready)
-        at = put_piece(out, at, words, bounds, P_PARTITION)
-        at = put_integer(out, at, partitions[i])
-        at = put_piece(out, at, words, bounds, P_OFFSET)
-        at = put_integer(out, at, offsets[i])
-        at = put_piece(out, at, words, bounds, P_FEATURES)
-        at, next_ready = put_features(out, at, features, i, made, next_ready)
-        at = put_piece(out, at, words, bounds, P_END)
+        at = put_source(out, at, words, bounds, partitions[i], offsets[i])
+        at, next_ready = put_features(out, at, words, bounds, features, i, made, next_ready)
         ends[i + 1] = at
     return memory[:at], ends
-
-
-@part  # type: ignore[untyped-decorator]
-def pick(
-    contributions: Floats, groups: NDArray[np.int32], row: int, found: NDArray[np.int32]
-) -> None:
-    """Fill a row with the columns of its largest positive values, one per group."""
-    for rank in range(found.shape[1]):
-        best, most = NONE, 0.0
-        for column in range(contributions.shape[1]):
-            if contributions[row, column] <= most:
-                continue
-            is_taken = False
-            for earlier in range(rank):
-                is_taken |= groups[found[row, earlier]] == groups[column]
-            if not is_taken:
-                best, most = column, contributions[row, column]
-        if best == NONE:
-            break
-        found[row, rank] = best
-
-
-@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def strongest(
-    contributions: Floats, groups: NDArray[np.int32], values: Floats
-) -> tuple[NDArray[np.int32], Floats]:
-    """Columns of the REASONS largest positive values per row, one per group, and their numbers.
-
-    Largest first; of equal ones the first column; NONE after them. Numbers are the contribution,
-    rounded, and the feature's value of each; NaN where none is picked.
-    """
-    columns = np.full((len(contributions), REASONS), NONE, dtype=np.int32)
-    numbers = np.full((len(contributions), 2 * REASONS), np.nan)
-    for row in range(len(contributions)):
-        pick(contributions, groups, row, columns)
-        for rank in range(REASONS):
-            column = columns[row, rank]
-            if column != NONE:
-                units = np.rint(contributions[row, column] * CONTRIBUTION_UNITS)
-                numbers[row, 2 * rank] = units / CONTRIBUTION_UNITS
-                numbers[row, 2 * rank + 1] = values[row, column]
-    return columns, numbers

@@ -10,8 +10,8 @@ import orjson
 from numpy.typing import NDArray
 
 from features.definition import FeatureSet
-from inference.decision_kernel import NONE, REASONS, strongest
 from inference.reason_codes import reason_codes
+from inference.reason_kernel import NONE, REASONS, strongest
 
 Method = Literal["path", "tree_shap"]
 METHODS: tuple[Method, ...] = ("path", "tree_shap")

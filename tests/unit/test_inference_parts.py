@@ -16,9 +16,9 @@ from contracts.rule_settings import FallbackSettings
 from features.catalogue import CARD_FEATURES
 from features.definition import FEATURE_SET
 from inference.arrow_frames import ANSWER_SCHEMA, answer_rows, header_values
-from inference.decision_kernel import NONE, REASONS, strongest
 from inference.decisions import FirstDecisions
 from inference.reason_codes import CODES
+from inference.reason_kernel import NONE, REASONS, strongest
 from inference.reasons import ReasonMap, exact_where, top_reasons
 from inference.records import Answers
 from inference.spark_session import patient
