@@ -38,6 +38,7 @@ from models.registry import CHAMPION, register_bundle
 from models.tracking import experiment_id, tracking_client
 from producer.publisher import Publisher, open_publisher
 from producer.records import Record
+from stack.credentials import redis_url
 from stack.jars import fetch_jars
 from stack.kafka_server import kafka as kafka_service
 from stack.layout import BASE_PORTS, HOST, Layout
@@ -160,7 +161,7 @@ def _is_free(port: int) -> bool:
 def _write_settings(home: Path, layout: Layout) -> None:
     tree = yaml.safe_load((CHECKOUT / "config" / "config.yaml").read_text())
     tree["kafka"]["broker"] = f"{HOST}:{layout.port('kafka')}"
-    tree["redis"]["url"] = f"redis://:bench@{HOST}:{layout.port('redis')}/0"
+    tree["redis"]["url"] = redis_url(layout, "bench")
     tree["mlflow"]["tracking_uri"] = layout.url("mlflow")
     tree["spark"]["ui_port"] = layout.port("spark-ui")
     (home / "config" / "config.yaml").write_text(yaml.safe_dump(tree))

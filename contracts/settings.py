@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import unquote, urlsplit
 
 import yaml
 from pydantic import Field, SecretStr, ValidationError, model_validator
@@ -93,6 +94,12 @@ class RedisSettings(Section):
     """The feature store; the URL may hold a password, so it is not shown."""
 
     url: Annotated[str, Field(repr=False, pattern=r"^(rediss?|unix)://\S+")]
+
+    @property
+    def socket(self) -> Path | None:
+        """The file of a Unix socket; None for an address in a network."""
+        parts = urlsplit(self.url)
+        return Path(unquote(parts.path)) if parts.scheme == "unix" else None
 
 
 class MlflowSettings(Section):

@@ -5,7 +5,7 @@ import os
 import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from contracts.env_files import read_env_file
 from stack.layout import HOST, Layout, checked_offset
@@ -59,7 +59,8 @@ def ensure_local_env(layout: Layout) -> dict[str, str]:
     """Make the missing secrets, point the addresses at the offset's ports, and return them all."""
     before = recorded(layout.root)
     values = {name: before.get(name) or make() for name, make in SECRETS.items()}
-    values["REDIS_URL"] = _redis_url(layout, values["REDIS_URL"])
+    secret = values["REDIS_URL"]
+    values["REDIS_URL"] = redis_url(layout, redis_password(secret) or secret)
     values |= addresses(layout)
     if values != before:
         write_private(layout.local_env, HEADER + _lines(values))
@@ -81,8 +82,18 @@ def addresses(layout: Layout) -> dict[str, str]:
     }
 
 
+def redis_url(layout: Layout, password: str) -> str:
+    """Where this machine's processes find Redis: its socket, else its port.
+
+    A round trip by the socket costs both sides about half of what one by TCP does.
+    """
+    if layout.redis_socket is None:
+        return f"redis://:{password}@{HOST}:{layout.port('redis')}/0"
+    return f"unix://:{password}@{quote(str(layout.redis_socket))}?db=0"
+
+
 def redis_password(url: str) -> str:
-    """The password inside a `redis://:password@host` address."""
+    """The password inside a `redis://:password@host` or `unix://:password@/path` address."""
     return unquote(urlsplit(url).password or "")
 
 
@@ -94,11 +105,6 @@ def write_private(path: Path, text: str) -> None:
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
     scratch.replace(path)
-
-
-def _redis_url(layout: Layout, value: str) -> str:
-    password = redis_password(value) or value
-    return f"redis://:{password}@{HOST}:{layout.port('redis')}/0"
 
 
 def _lines(values: Mapping[str, str]) -> str:

@@ -1,6 +1,7 @@
 """Where a checkout keeps its local state, and which ports its servers use."""
 
 import hashlib
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,6 +32,9 @@ BASE_PORTS: Mapping[str, int] = {
     "tiles-metrics": 4091,
 }
 """Listener to port, before the checkout's offset is added."""
+
+LONGEST_SOCKET_PATH = 107
+"""Bytes of a Unix socket's path that the kernel takes (`sun_path` in unix(7), less its end)."""
 
 HIGHEST_OFFSET = 65535 - max(BASE_PORTS.values())
 HOST = "127.0.0.1"
@@ -72,6 +76,12 @@ class Layout:
     def local_env(self) -> Path:
         """Generated secrets and ports, mode 600."""
         return self.state / "local.env"
+
+    @property
+    def redis_socket(self) -> Path | None:
+        """Where Redis listens beside its port; None in a checkout too deep for a socket."""
+        path = self.run / "redis.sock"
+        return path if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH else None
 
     def data(self, service: str) -> Path:
         """A server's own data folder."""

@@ -73,9 +73,10 @@ def redis(context: Context) -> Service:
 
 
 def _write_redis_conf(context: Context) -> None:
-    data = context.layout.data("redis")
+    data, socket = context.layout.data("redis"), context.layout.redis_socket
     data.mkdir(parents=True, exist_ok=True)
     lines = (
+        *([f'unixsocket "{socket}"', "unixsocketperm 700"] if socket else ()),
         f"bind {HOST}",
         f"port {context.layout.port('redis')}",
         f'requirepass "{redis_password(context.settings.redis.url)}"',

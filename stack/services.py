@@ -32,8 +32,13 @@ def _marked(context: Context, service: Service) -> Service:
         "redis": settings.redis.url.rpartition("@")[2],
         "mlflow": settings.mlflow.tracking_uri,
     }[service.name]
+    socket = settings.redis.socket if service.name == "redis" else None
     ours = f"{HOST}:{context.layout.port(service.listeners[0])}"
-    if ours in re.split("[,/]", address.replace("localhost", HOST)):
+    if socket is not None:
+        is_ours = socket == context.layout.redis_socket
+    else:
+        is_ours = ours in re.split("[,/]", address.replace("localhost", HOST))
+    if is_ours:
         return service
     return replace(service, is_remote=True, url=without_login(address), listeners=(), needs=())
 

@@ -17,6 +17,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from contracts.errors import BrokerError
 from contracts.kafka import full_ranges, partitions_of
 from contracts.settings import KafkaSettings, Settings, load_settings
+from stack import credentials
 from stack.jars import fetch_jars
 from stack.kafka_server import kafka as kafka_service
 from stack.layout import HOST, Layout
@@ -65,13 +66,20 @@ def kafka_settings(kafka_broker: str) -> Settings:
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a Redis that is started for this test session alone."""
     layout = _scratch_layout(tmp_path_factory.mktemp("redis"), ("redis",))
-    url = f"redis://:secret@{HOST}:{layout.port('redis')}/0"
+    url = credentials.redis_url(layout, "secret")
     settings = load_settings(CHECKOUT, environ={"REDIS_URL": url})
     service = redis_service(Context(layout, settings, {}))
     service.prepare(lambda: False)
     with _running(service.command, layout.logs / "redis.log"):
         _await_redis(url)
         yield url
+
+
+@pytest.fixture(scope="session")
+def redis_port_url(redis_url: str) -> str:
+    """The same Redis by TCP."""
+    port = redis.Redis.from_url(redis_url).config_get("port")["port"]
+    return f"redis://:{credentials.redis_password(redis_url)}@{HOST}:{port}/0"
 
 
 def _await_redis(url: str, seconds: float = 30.0) -> None:

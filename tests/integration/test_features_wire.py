@@ -12,10 +12,10 @@ from features.redis_wire import RedisWire, Script
 pytestmark = pytest.mark.integration
 
 
-@pytest.fixture
-def wire(redis_url: str) -> RedisWire:
-    """A connection of its own."""
-    return RedisWire(redis_url, 5.0)
+@pytest.fixture(params=["its socket", "its port"])
+def wire(redis_url: str, redis_port_url: str, request: pytest.FixtureRequest) -> RedisWire:
+    """A connection of its own, by either way to the same Redis."""
+    return RedisWire(redis_url if request.param == "its socket" else redis_port_url, 5.0)
 
 
 @pytest.fixture

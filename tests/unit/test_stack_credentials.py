@@ -1,7 +1,9 @@
 """Generated secrets and addresses."""
 
 import shutil
+import socket
 import stat
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,10 +15,11 @@ from stack.credentials import (
     ensure_local_env,
     recorded,
     redis_password,
+    redis_url,
     wanted_offset,
     write_private,
 )
-from stack.layout import Layout
+from stack.layout import LONGEST_SOCKET_PATH, Layout
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -59,7 +62,29 @@ def test_another_offset_moves_addresses_and_keeps_secrets(root: Path) -> None:
     assert after["KAFKA_BROKER"] == "127.0.0.1:10092"
     assert after["DB_PASSWORD"] == before["DB_PASSWORD"]
     assert redis_password(after["REDIS_URL"]) == redis_password(before["REDIS_URL"])
-    assert ":7379/" in after["REDIS_URL"]
+
+
+def test_redis_is_reached_by_its_socket(tmp_path: Path) -> None:
+    """Whatever the path's characters; by its port where the kernel takes no path so long."""
+    layout = Layout(tmp_path / "it's 100%, here?", 1000)
+    settings = load_settings(CHECKOUT, environ={"REDIS_URL": redis_url(layout, "secret")})
+    assert settings.redis.socket == layout.redis_socket == layout.run / "redis.sock"
+    deep = Layout(tmp_path / ("deep" * 30), 1000)
+    settings = load_settings(CHECKOUT, environ={"REDIS_URL": redis_url(deep, "secret")})
+    assert settings.redis.url == "redis://:secret@127.0.0.1:7379/0"
+    assert settings.redis.socket is deep.redis_socket is None
+
+
+def test_the_longest_socket_path_is_one_that_the_kernel_takes(tmp_path: Path) -> None:
+    """Of a path as long as that a socket can be made, of one byte more none."""
+    for length in (LONGEST_SOCKET_PATH, LONGEST_SOCKET_PATH + 1):
+        path = f"{tmp_path}/".ljust(length, "x")
+        with closing(socket.socket(socket.AF_UNIX)) as listener:
+            if length == LONGEST_SOCKET_PATH:
+                listener.bind(path)
+            else:
+                with pytest.raises(OSError, match="too long"):
+                    listener.bind(path)
 
 
 def test_the_settings_read_what_was_generated(root: Path) -> None:

@@ -142,6 +142,21 @@ def test_a_broker_elsewhere_is_not_started(tmp_path: Path) -> None:
     assert "kafka" not in supervisors_own_reading(context)
 
 
+def test_a_redis_elsewhere_is_not_started(tmp_path: Path) -> None:
+    """By whatever address; our own is by its socket and by its port, and no login is shown."""
+    for number, (url, is_remote) in enumerate(
+        {
+            "": False,
+            "redis://:hush@localhost:6379/0": False,
+            "redis://:hush@store.example:6379/0": True,
+            "unix://:hush@/run/redis/redis.sock": True,
+        }.items()
+    ):
+        redis = by_name(make_context(tmp_path / str(number), REDIS_URL=url))["redis"]
+        assert redis.is_remote == is_remote, url
+        assert "hush" not in redis.url
+
+
 def test_localhost_is_our_own_broker(tmp_path: Path) -> None:
     """`localhost:9092` in .env still means the local Kafka."""
     context = make_context(tmp_path / "x", KAFKA_BROKER="localhost:9092")
