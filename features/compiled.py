@@ -45,6 +45,7 @@ KERNEL_SOURCES = (
     "tile_kernel",
     "tile_numbers",
     "tile_packing",
+    "tiles",
     "windows",
 )
 """The modules whose text decides the machine code."""

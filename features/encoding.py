@@ -113,6 +113,13 @@ def encoded(events: EventRows) -> Encoded:
     return Encoded(found, hashes)
 
 
+def hashes_of(events: EventRows) -> Ints:
+    """The whole hashes alone, int64 [n, HASHES]."""
+    hashes = np.empty((len(events), HASHES), dtype=np.int64)
+    hash_batch(events.rows.text, events.rows.spans, hashes)
+    return hashes
+
+
 def _hash(events: EventBatch, hashes: Ints, wanted: Iterable[int]) -> None:
     for column in wanted:
         hash_all(events.text(HASHED[column]), hashes[:, column])
@@ -273,6 +280,12 @@ def encode_rows(
     `is_holiday` is by country and day since the epoch, `is_known` by country and CALENDAR_UNIT.
     """
     return encode_from(columns, hashes, places, is_holiday, is_known, row, is_described, events)
+
+
+@kernel
+def hash_batch(content: Bytes, spans: Ints, hashes: Ints) -> None:
+    """Hash the identifiers of events as they were read."""
+    hash_spans(content, spans, HASHED_FIELDS, hashes)
 
 
 @kernel

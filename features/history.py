@@ -1,15 +1,16 @@
 """Where a feature server reads the past from: records of one partition, as events."""
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
 
-from contracts.columns import parse_transactions, with_source
+from contracts.columns import TRANSACTION_SCHEMA, parse_transactions, with_source
 from contracts.kafka import OffsetRange, RawRecord, full_ranges, read_range
 from contracts.settings import KafkaSettings
+from contracts.transaction_rows import EventRows
 
 BATCH_RECORDS = 100_000
 """A table ends where the offset is a multiple of it, so that two reads cut alike."""
@@ -71,11 +72,30 @@ def cut_alike(tables: Iterable[pa.Table], table_records: int = BATCH_RECORDS) ->
         yield pa.concat_tables(parts)
 
 
-def events_of(records: list[RawRecord]) -> pa.Table:
-    """The transactions among raw records, in EVENT_SCHEMA and in order."""
-    parsed = parse_transactions([record.value for record in records])
-    partition = np.array([record.partition for record in records], dtype=np.int32)
-    offset = np.array([record.offset for record in records], dtype=np.int64)
-    timestamp_us = np.array([record.timestamp_ms for record in records], dtype=np.int64) * 1000
+def readable_rows(
+    values: Sequence[bytes | None],
+    partitions: Sequence[int],
+    offsets: Sequence[int],
+    timestamps_ms: Sequence[int],
+) -> EventRows:
+    """The transactions among records, in order."""
+    parsed = parse_transactions(values)
     rows = parsed.index
-    return with_source(parsed.table, partition[rows], offset[rows], timestamp_us[rows])
+    return EventRows(
+        parsed.rows,
+        np.array(partitions, dtype=np.int32)[rows],
+        np.array(offsets, dtype=np.int64)[rows],
+        np.array(timestamps_ms, dtype=np.int64)[rows] * 1000,
+    )
+
+
+def events_of(records: Sequence[RawRecord]) -> pa.Table:
+    """The transactions among raw records, in EVENT_SCHEMA and in order."""
+    found = readable_rows(
+        [record.value for record in records],
+        [record.partition for record in records],
+        [record.offset for record in records],
+        [record.timestamp_ms for record in records],
+    )
+    table = found.rows.table(TRANSACTION_SCHEMA)
+    return with_source(table, found.partitions, found.offsets, found.timestamps_us)

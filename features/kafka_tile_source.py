@@ -14,7 +14,7 @@ from contracts.kafka import RawRecord, full_ranges, make_reader
 from contracts.settings import KafkaSettings
 from contracts.wire import LABELS as LABEL_FORMAT
 from contracts.wire import parse_records
-from features.history import events_of
+from features.history import readable_rows
 from features.tile_fold import EVENTS, LABELS, Partition
 from features.tile_service import Arrived, QueuedPromises
 
@@ -110,12 +110,20 @@ class KafkaTileSource:
         self._consumer.close()
 
     def _arrived(self, topic: str, number: int, messages: list[Any]) -> Arrived:
-        records = [
-            RawRecord(number, m.offset(), m.timestamp()[1], m.key(), m.value()) for m in messages
-        ]
-        kind = self._kinds[topic]
-        table = events_of(records) if kind == EVENTS else labels_of(records)
-        return Arrived((kind, number), table, records[-1].offset + 1)
+        kind, end = self._kinds[topic], messages[-1].offset() + 1
+        if kind == LABELS:
+            records = [
+                RawRecord(number, m.offset(), m.timestamp()[1], m.key(), m.value())
+                for m in messages
+            ]
+            return Arrived((kind, number), labels_of(records), end)
+        rows = readable_rows(
+            [message.value() for message in messages],
+            [number] * len(messages),
+            [message.offset() for message in messages],
+            [message.timestamp()[1] for message in messages],
+        )
+        return Arrived((kind, number), rows, end)
 
 
 def end_of(consumer: Any, place: TopicPartition) -> int:

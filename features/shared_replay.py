@@ -13,7 +13,8 @@ from features.entity_replay import F_AMOUNT, F_BIT, F_CLOCK, FACTS, replay_entit
 from features.hash_table import SPARSE, spread
 from features.label_effects import LabelLedger
 from features.shared_plan import SharedPlan
-from features.tiles import Tiles, card_bits, label_tiles
+from features.tile_packing import R_ENTITY, R_TILE
+from features.tiles import R_KIND, ROW_WIDTH, OpenTiles, card_bits, label_tiles
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -54,25 +55,28 @@ def facts_of(events: pa.Table, hashes: Ints) -> Ints:
     return facts
 
 
-def history_of_labels(labels: pa.Table | None) -> Tiles:
-    """All label tiles, open ones too: a reader takes only those that have closed."""
+def history_of_labels(labels: pa.Table | None) -> Ints:
+    """All label tiles by entity and day, open ones too: a reader takes those that have closed."""
     if labels is None or len(labels) == 0:
-        return Tiles.empty()
+        return np.empty((0, ROW_WIDTH), dtype=np.int64)
     order = np.lexsort((labels["offset"].to_numpy(), labels["partition"].to_numpy()))
     ordered = labels.take(pa.array(order))
-    return label_tiles(LabelLedger().effects(ordered, partition_clocks(ordered)))
+    tiles = OpenTiles()
+    tiles.add(label_tiles(LabelLedger().effects(ordered, partition_clocks(ordered))))
+    rows: Ints = tiles.rows[np.lexsort((tiles.rows[:, R_TILE], tiles.rows[:, R_ENTITY]))]
+    return rows
 
 
-def _aligned(labels: Tiles, plan: SharedPlan, names: Ints) -> tuple[Ints, Ints]:
+def _aligned(labels: Ints, plan: SharedPlan, names: Ints) -> tuple[Ints, Ints]:
     """Label tiles in the order of `names`, and each one's bounds; only merchants have labels."""
     bounds = np.zeros(len(names) + 1, dtype=np.int64)
     if plan.entity != "merchant" or len(labels) == 0:
         return np.empty((0, layout.TILE_WIDTH), dtype=np.int64), bounds
-    starts = np.searchsorted(labels.rows[:, 1], names, side="left")
-    sizes = np.searchsorted(labels.rows[:, 1], names, side="right") - starts
+    starts = np.searchsorted(labels[:, R_ENTITY], names, side="left")
+    sizes = np.searchsorted(labels[:, R_ENTITY], names, side="right") - starts
     bounds[1:] = np.cumsum(sizes)
     rows = np.repeat(starts - bounds[:-1], sizes) + np.arange(bounds[-1])
-    return np.ascontiguousarray(labels.rows[rows, 2:]), bounds
+    return np.ascontiguousarray(labels[rows, R_TILE:R_KIND]), bounds
 
 
 @part

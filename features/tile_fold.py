@@ -8,11 +8,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from contracts.transaction_rows import AMOUNT_MINOR, EventRows, events_of
 from features import layout
 from features.clocks import clocks_after, stamps_ms
 from features.definition import FEATURE_SET, FeatureSet
+from features.encoding import HASH_OF, hashes_of
+from features.feature import SHARED_ENTITIES
 from features.label_effects import LabelLedger
-from features.tiles import Occurrences, Tiles, event_tiles, label_tiles, together
+from features.tiles import ROW_WIDTH, OpenTiles, label_tiles
 
 Ints = NDArray[np.int64]
 
@@ -21,8 +24,9 @@ Partition = tuple[str, int]
 """EVENTS or LABELS, and the partition's number."""
 PENDING = 64
 """Promises that wait for their records; of more the oldest are dropped, which costs only time."""
-PARTS = 64
-"""Parts of open tiles are added up when there are so many: memory stays that of the tiles."""
+
+
+NO_TILES = np.empty((0, ROW_WIDTH), dtype=np.int64)
 
 
 @dataclass(slots=True)
@@ -84,25 +88,30 @@ class TileFolder:
         broken_promises: int = 0,
         feature_set: FeatureSet = FEATURE_SET,
     ) -> None:
-        self._plans = feature_set.shared
+        self._wanted = {
+            section: _wanted(feature_set, section)
+            for section in (layout.S_MINUTE, layout.S_HOUR, layout.S_DAY)
+        }
         self.places = dict(places)
         self.broken_promises = broken_promises
         self.closed_ms = dict(closed_ms)
         self._ledger = LabelLedger()
-        self._open: list[list[Tiles]] = [[] for _ in range(layout.SECTIONS)]
+        self._open = [OpenTiles() for _ in range(layout.SECTIONS)]
 
-    def events(self, partition: int, events: pa.Table, end: int) -> None:
+    def events(self, partition: int, events: EventRows | pa.Table, end: int) -> None:
         """Fold transactions of one partition in offset order; `end` is the offset after them."""
-        clocks = self._clocks((EVENTS, partition), events, end)
-        seen = Occurrences.of(events, clocks, [plan.entity for plan in self._plans])
-        for section in (layout.S_MINUTE, layout.S_HOUR, layout.S_DAY):
-            wanted = [plan.entity for plan in self._plans if section in plan.sections]
-            self._add(section, event_tiles(seen, section, wanted))
+        found = events if isinstance(events, EventRows) else events_of(events)
+        stamps = found.timestamps_us // 1000
+        clocks = self._clocks((EVENTS, partition), stamps, found.offsets, end)
+        hashes, amounts = hashes_of(found), found.rows.numbers[:, AMOUNT_MINOR].copy()
+        for section, wanted in self._wanted.items():
+            self._open[section].count(hashes, clocks, amounts, section, wanted)
 
     def labels(self, partition: int, labels: pa.Table, end: int) -> None:
         """Fold labels of one partition in offset order."""
-        clocks = self._clocks((LABELS, partition), labels, end)
-        self._add(layout.S_LABEL, label_tiles(self._ledger.effects(labels, clocks)))
+        offsets = labels["offset"].to_numpy()
+        clocks = self._clocks((LABELS, partition), stamps_ms(labels), offsets, end)
+        self._open[layout.S_LABEL].add(label_tiles(self._ledger.effects(labels, clocks)))
 
     def open(self, kind: str, partition: int) -> None:
         """Take a partition into account that was not known at the start."""
@@ -123,12 +132,14 @@ class TileFolder:
         """The largest clock of any partition of EVENTS."""
         return max((p.clock for (kind, _), p in self.places.items() if kind == EVENTS), default=0)
 
-    def close(self) -> list[Tiles]:
-        """By section the tiles that the frontiers have passed since the last call."""
+    def close(self) -> Ints:
+        """The tiles that the frontiers have passed since the last call; rows as in `OpenTiles`."""
         reached = {kind: self.frontier(kind) for kind in (EVENTS, LABELS)}
-        closed = [self._close(section, reached[_kind(section)]) for section in range(4)]
+        closed = [
+            self._close(section, reached[_kind(section)]) for section in range(layout.SECTIONS)
+        ]
         self.closed_ms = reached
-        return closed
+        return np.concatenate(closed)
 
     def positions(self) -> dict[str, tuple[int, int]]:
         """Where a new process goes on; labels are few and always folded from their beginning."""
@@ -143,26 +154,23 @@ class TileFolder:
         """Up to where each partition's broken promises are in the count."""
         return {f"{kind}/{number}": place.counted for (kind, number), place in self.places.items()}
 
-    def _clocks(self, partition: Partition, records: pa.Table, end: int) -> Ints:
+    def _clocks(self, partition: Partition, stamps: Ints, offsets: Ints, end: int) -> Ints:
         place = self.places[partition]
-        clocks = clocks_after(place.clock, stamps_ms(records))
-        self.broken_promises += place.advance(records["offset"].to_numpy(), clocks, end)
+        clocks = clocks_after(place.clock, stamps)
+        self.broken_promises += place.advance(offsets, clocks, end)
         return clocks
 
-    def _add(self, section: int, tiles: Tiles) -> None:
-        parts = self._open[section]
-        parts.append(tiles)
-        if len(parts) > PARTS:
-            self._open[section] = [together(parts)]
-
-    def _close(self, section: int, reached_ms: int) -> Tiles:
+    def _close(self, section: int, reached_ms: int) -> Ints:
         length = layout.TILE_LENGTHS[section]
         first, end = self.closed_ms[_kind(section)] // length, reached_ms // length
-        if first == end:
-            return Tiles.empty()
-        tiles = together(self._open[section])
-        self._open[section] = [tiles.where(tiles.ids >= end)]
-        return tiles.where((tiles.ids >= first) & (tiles.ids < end))
+        return self._open[section].close(first, end) if end > first else NO_TILES
+
+
+def _wanted(feature_set: FeatureSet, section: int) -> Ints:
+    """Rows (kind, column of its hashes) of the entities that have windows in a section."""
+    entities = {plan.entity for plan in feature_set.shared if section in plan.sections}
+    rows = [(k, HASH_OF[e]) for k, e in enumerate(SHARED_ENTITIES) if e in entities]
+    return np.array(rows, dtype=np.int64).reshape(len(rows), 2)
 
 
 def _kind(section: int) -> str:

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from contracts.errors import StateError
 from contracts.frontiers import LIVE_MS, Promise
+from contracts.transaction_rows import EventRows
 from features import layout
 from features.tile_fold import EVENTS, LABELS, Partition, Place, TileFolder
 from features.tile_store import TileManifest, TileStore
@@ -36,7 +37,7 @@ class Arrived:
     """Records of one partition in offset order, and the offset after them."""
 
     partition: Partition
-    records: pa.Table
+    records: EventRows | pa.Table
     end: int
 
 
@@ -131,9 +132,11 @@ class TileService:
             self.start()
 
     def _fold(self, arrived: Arrived) -> None:
-        kind, number = arrived.partition
-        fold = self.folder.events if kind == EVENTS else self.folder.labels
-        fold(number, arrived.records, arrived.end)
+        (kind, number), records = arrived.partition, arrived.records
+        if kind == EVENTS:
+            self.folder.events(number, records, arrived.end)
+        else:
+            self.folder.labels(number, records, arrived.end)
 
     def _has_moved(self) -> bool:
         """Whether a minute has passed on the events' side, or a day on that of labels."""

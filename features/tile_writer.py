@@ -19,7 +19,7 @@ from features.tile_fold import EVENTS, LABELS, TileFolder
 from features.tile_packing import R_ENTITY, R_SECTION, R_TILE, merge_all
 from features.tile_reader import joined
 from features.tile_store import TileManifest, TileStore
-from features.tiles import Tiles
+from features.tiles import R_KIND
 
 Ints = NDArray[np.int64]
 
@@ -69,17 +69,10 @@ def write_closed(
     return after
 
 
-def _by_kind(closed: Sequence[Tiles]) -> Iterator[tuple[str, Ints]]:
+def _by_kind(closed: Ints) -> Iterator[tuple[str, Ints]]:
     """Rows (entity, section, tile) by kind of entity, sorted by their first columns."""
-    parts = []
-    for section, tiles in enumerate(closed):
-        rows = np.empty((len(tiles), 1 + R_TILE + layout.TILE_WIDTH), dtype=np.int64)
-        rows[:, 0], rows[:, 1 + R_ENTITY] = tiles.rows[:, 0], tiles.rows[:, 1]
-        rows[:, 1 + R_SECTION], rows[:, 1 + R_TILE :] = section, tiles.rows[:, 2:]
-        parts.append(rows)
-    rows = np.concatenate(parts)
     for kind, entity in enumerate(SHARED_ENTITIES):
-        own = rows[rows[:, 0] == kind, 1:]
+        own = closed[closed[:, R_KIND] == kind, :R_KIND]
         if len(own):
             order = np.lexsort((own[:, R_TILE], own[:, R_SECTION], own[:, R_ENTITY]))
             yield entity, own[order]

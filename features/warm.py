@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import numpy as np
 import pyarrow as pa
 
 from contracts.columns import EVENT_SCHEMA
@@ -11,6 +12,7 @@ from features.serving import FeatureServer
 from features.store import MemoryStateStore
 from features.tile_history import folded
 from features.tile_reader import TileReader
+from features.tiles import OpenTiles, label_tiles
 
 _TIME_US = 1_700_000_000_000_000
 
@@ -41,6 +43,7 @@ def load_kernels() -> None:
         server = FeatureServer(MemoryStateStore(), "warm-up", history=_NoHistory(), tiles=tiles)
         server.ensure(0, 0)
         server.serve(events, committed={0: 0})
+        OpenTiles().add(label_tiles(np.zeros((count, 3), dtype=np.int64)))
 
 
 def _made_up(count: int) -> pa.Table:
