@@ -41,9 +41,9 @@ def card_bits(hashes: Ints) -> Ints:
 
 
 @part
-def first_slot(slots: Slots, entity: np.int64, tile: int, kind: int) -> np.int64:
+def first_slot(slots: Slots, entity: np.int64, tile: int) -> np.int64:
     """Where to look first: multiplied, so that neighbouring tiles of an entity lie far apart."""
-    mixed = (U(entity) ^ (U(tile) * P2) ^ U(kind)) * P1
+    mixed = (U(entity) ^ (U(tile) * P2)) * P1
     return np.int64((mixed >> U(32)) & U(len(slots) - 1))
 
 
@@ -52,7 +52,7 @@ def row_of(
     rows: Ints, slots: Slots, known: int, entity: np.int64, section: int, tile: int, kind: int
 ) -> int:
     """The row of a tile; row `known`, without events, where it is a new one."""
-    slot = first_slot(slots, entity, tile, kind)
+    slot = first_slot(slots, entity, tile)
     while slots[slot] != 0:
         at: int = slots[slot] - 1
         is_same = rows[at, R_TILE + layout.T_ID] == tile and rows[at, R_KIND] == kind
