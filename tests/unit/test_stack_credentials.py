@@ -3,6 +3,7 @@
 import shutil
 import socket
 import stat
+import tempfile
 from contextlib import closing
 from pathlib import Path
 
@@ -64,27 +65,27 @@ def test_another_offset_moves_addresses_and_keeps_secrets(root: Path) -> None:
     assert redis_password(after["REDIS_URL"]) == redis_password(before["REDIS_URL"])
 
 
-def test_redis_is_reached_by_its_socket(tmp_path: Path) -> None:
+def test_redis_is_reached_by_its_socket() -> None:
     """Whatever the path's characters; by its port where the kernel takes no path so long."""
-    layout = Layout(tmp_path / "it's 100%, here?", 1000)
+    layout = Layout(Path("/srv/it's 100%, here?"), 1000)
     settings = load_settings(CHECKOUT, environ={"REDIS_URL": redis_url(layout, "secret")})
     assert settings.redis.socket == layout.redis_socket == layout.run / "redis.sock"
-    deep = Layout(tmp_path / ("deep" * 30), 1000)
+    deep = Layout(Path("/srv") / ("deep" * 30), 1000)
     settings = load_settings(CHECKOUT, environ={"REDIS_URL": redis_url(deep, "secret")})
     assert settings.redis.url == "redis://:secret@127.0.0.1:7379/0"
     assert settings.redis.socket is deep.redis_socket is None
 
 
-def test_the_longest_socket_path_is_one_that_the_kernel_takes(tmp_path: Path) -> None:
+def test_the_longest_socket_path_is_one_that_the_kernel_takes() -> None:
     """Of a path as long as that a socket can be made, of one byte more none."""
-    for length in (LONGEST_SOCKET_PATH, LONGEST_SOCKET_PATH + 1):
-        path = f"{tmp_path}/".ljust(length, "x")
-        with closing(socket.socket(socket.AF_UNIX)) as listener:
-            if length == LONGEST_SOCKET_PATH:
-                listener.bind(path)
-            else:
-                with pytest.raises(OSError, match="too long"):
-                    listener.bind(path)
+    with (
+        tempfile.TemporaryDirectory() as folder,  # pytest's own is too deep already
+        closing(socket.socket(socket.AF_UNIX)) as listener,
+        closing(socket.socket(socket.AF_UNIX)) as another,
+    ):
+        listener.bind(f"{folder}/".ljust(LONGEST_SOCKET_PATH, "x"))
+        with pytest.raises(OSError, match="too long"):
+            another.bind(f"{folder}/".ljust(LONGEST_SOCKET_PATH + 1, "x"))
 
 
 def test_the_settings_read_what_was_generated(root: Path) -> None:
