@@ -10,6 +10,7 @@ Last line: {"up_seconds", "first_decision_seconds", "pss_mb", …}; times in sec
 memory as proportional set size of every process of the stack, Spark included, in megabytes.
 """
 
+import argparse
 import json
 import os
 import shutil
@@ -70,6 +71,7 @@ def measure(root: Path) -> dict[str, Any]:
 
 def main() -> None:
     """Refuse a busy machine, measure, print one JSON object."""
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     if strays(wanted_layout(CHECKOUT)):
         sys.exit("Your stack is running and would be measured too: `fraud down` first")
     fetch_jars(wanted_layout(CHECKOUT), say=print)

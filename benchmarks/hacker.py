@@ -10,6 +10,7 @@ Last line: {"hacker_recall_first_day", "hacker_recall_last_two_days", "hacker_re
 declined; the campaigns are the world's own, which do not learn, in the same days.
 """
 
+import argparse
 import os
 import random
 import signal
@@ -213,6 +214,7 @@ def figures(settings: Settings, report: dict[str, Any], from_us: int) -> dict[st
 
 def main() -> None:
     """Build the world and the champion, let the thief loose, print one JSON object."""
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     with running_rig() as plain_rig:
         rig = configured(plain_rig).fresh_topics()
         say(f"publishing {HISTORY_DAYS} days of the world to {HOST}")

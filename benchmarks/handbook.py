@@ -116,7 +116,7 @@ def reproduce(pool: Pool, chosen: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     """Choose, then test; the last line is one JSON object."""
-    path = find_file()
+    path = find_file(__doc__)
     if path is None:
         print(json.dumps({"skipped": "no handbook_transactions.parquet; give its path"}))
         return

@@ -1,7 +1,7 @@
 """The Fraud-Detection-Handbook's transactions and its published 15 features."""
 
+import argparse
 import os
-import sys
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -37,11 +37,19 @@ def day_of(text: str) -> int:
     return (date.fromisoformat(text) - EPOCH).days
 
 
-def find_file() -> Path | None:
-    """HANDBOOK_FILE, the first argument, or ../shared/data beside the checkout."""
-    root = Path(__file__).resolve().parent.parent
-    named = sys.argv[1] if len(sys.argv) > 1 else os.environ.get("HANDBOOK_FILE", "")
-    path = Path(named) if named else root.parent / "shared/data/handbook_transactions.parquet"
+def find_file(told: str) -> Path | None:
+    """The first argument, HANDBOOK_FILE, or ../shared/data beside the checkout; None without one.
+
+    A file that was named must be there; `told` is what `--help` says of the script.
+    """
+    parser = argparse.ArgumentParser(description=told.splitlines()[0])
+    named_before = os.environ.get("HANDBOOK_FILE", "")
+    parser.add_argument("file", nargs="?", default=named_before, help="transactions as Parquet")
+    named = parser.parse_args().file
+    if named and not Path(named).is_file():
+        parser.error(f"there is no file {named}")
+    beside = Path(__file__).resolve().parents[2] / "shared/data/handbook_transactions.parquet"
+    path = Path(named) if named else beside
     return path if path.is_file() else None
 
 

@@ -64,10 +64,9 @@ class Case:
 
 def cases() -> Iterator[tuple[str, Case]]:
     """Our world; the Handbook's transactions too where the file is."""
-    settings = load_settings(ROOT, environ={})
+    path, settings = find_file(__doc__), load_settings(ROOT, environ={})
     say("making the world")
     yield "world", make_case(settings, world_records(settings, settings.world.backfill_days), WORLD)
-    path = find_file()
     if path is None:
         say("no handbook_transactions.parquet: give its path to have it beside the world")
         return

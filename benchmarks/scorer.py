@@ -9,6 +9,7 @@ Last line: {"1000": {"parse": …, "whole": …}, "20": {…}, "events_per_secon
 "tree_shap_ratio": …}, the latter being XGBoost's time for exact contributions over ours.
 """
 
+import argparse
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -178,6 +179,7 @@ def tree_shap_ratio(folder: Path, model: Bundle, rows: int = 20, rounds: int = 2
 
 def main() -> None:
     """Measure and print."""
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     settings = load_settings(CHECKOUT, environ={})
     figures: dict[str, object] = {}
     with tempfile.TemporaryDirectory() as folder:

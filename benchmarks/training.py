@@ -7,6 +7,7 @@ in Airflow: snapshot, training table, arms, selection and registration, gate. Ka
 object store a folder and MLflow a SQLite file. Making the world is not timed.
 """
 
+import argparse
 import json
 import multiprocessing
 import sys
@@ -154,6 +155,7 @@ def run_arm(
 
 def main() -> None:
     """Make the world, train on it; the last line is one JSON object."""
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     with tempfile.TemporaryDirectory(prefix="fraud-training-") as scratch:
         folder = Path(scratch)
         settings = local_settings(folder)

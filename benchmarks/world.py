@@ -10,6 +10,7 @@ generation is per second of processor time, publishing per second of wall clock.
 what the same client does with records that are ready.
 """
 
+import argparse
 import json
 import multiprocessing
 import random
@@ -249,6 +250,7 @@ def goals(found: dict[str, Any]) -> dict[str, bool]:
 
 def main() -> None:
     """Measure everything and print one JSON object."""
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     kafka = load_settings(CHECKOUT, environ={}).kafka
     say("generating")
     figures: dict[str, Any] = {
