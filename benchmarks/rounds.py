@@ -11,6 +11,7 @@ Last line: {"round_us": {records: {"socket": {"median", "p90"}, "port": â€¦}}, â
 import argparse
 import os
 import random
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -122,6 +123,8 @@ def a_redis(home: Path) -> Iterator[tuple[Settings, dict[str, str]]]:
     """The stack's own Redis in a scratch checkout: the settings, and its address by each way."""
     layout: Layout = scratch_home(home)
     settings = load_settings(home, environ={})
+    if settings.redis.socket is None:
+        sys.exit(f"{home} is too deep for a socket: set TMPDIR to a shorter path")
     service = redis_service(Context(layout, settings, {}))
     service.prepare(lambda: False)
     password = redis_password(settings.redis.url)

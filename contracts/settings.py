@@ -370,8 +370,8 @@ def _shown(path: str, problem: ErrorDetails) -> str:
 
 
 def without_login(address: str) -> str:
-    """An address as it may be shown: what stands before the @ is left out."""
-    return re.sub(r"//[^/@\s]*@", "//", address)
+    """An address as it may be shown, without what stands before the @ or in `password=`."""
+    return re.sub(r"(?<=[?&])password=[^&\s]*&?", "", re.sub(r"//[^/@\s]*@", "//", address))
 
 
 def _names_beside(place: tuple[int | str, ...]) -> tuple[str, ...]:

@@ -242,7 +242,13 @@ def rows_of(table: pa.Table) -> TransactionRows:
         numbers[:, field] = _filled(table[name], NULL_NUMBER)
     for field, name in enumerate(REALS):
         reals[:, field] = _filled(table[name], np.nan)
-    return TransactionRows(np.concatenate([*parts, _bytes("\0")]), spans, numbers, reals)
+    return TransactionRows(_fixed(np.concatenate([*parts, _bytes("\0")])), spans, numbers, reals)
+
+
+def _fixed(text: Bytes) -> Bytes:
+    """Text that nobody may write, as what was read: kernels are compiled for one kind."""
+    text.flags.writeable = False
+    return text
 
 
 def _filled(column: pa.Array | pa.ChunkedArray, missing: float) -> NDArray[Any]:
@@ -301,7 +307,7 @@ def joined(parts: Sequence[TransactionRows]) -> TransactionRows:
         for part, shift in zip(parts, shifts, strict=False)
     ]
     return TransactionRows(
-        np.concatenate([part.text for part in parts]),
+        _fixed(np.concatenate([part.text for part in parts])),
         np.concatenate(spans),
         np.concatenate([part.numbers for part in parts]),
         np.concatenate([part.reals for part in parts]),

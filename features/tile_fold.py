@@ -27,6 +27,7 @@ PENDING = 64
 
 
 NO_TILES = np.empty((0, ROW_WIDTH), dtype=np.int64)
+"""Nothing has closed."""
 
 
 @dataclass(slots=True)

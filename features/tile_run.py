@@ -29,7 +29,7 @@ LIFE_SECONDS = 1.0
 LIFE_EXPIRES_SECONDS = 10
 REST_SECONDS = 0.5
 PACE_SECONDS = 0.06
-"""A step costs milliseconds however few its records are; without a backlog, so many a second."""
+"""From one step to the next without a backlog: each has a cost of its own, however few records."""
 SILENT_SECONDS = 30.0
 REBUILD_SECONDS = 3600.0
 

@@ -83,13 +83,10 @@ def addresses(layout: Layout) -> dict[str, str]:
 
 
 def redis_url(layout: Layout, password: str) -> str:
-    """Where this machine's processes find Redis: its socket, else its port.
-
-    A round trip by the socket costs both sides about half of what one by TCP does.
-    """
+    """Where this machine's processes find Redis: its socket, which is quicker, else its port."""
     if layout.redis_socket is None:
         return f"redis://:{password}@{HOST}:{layout.port('redis')}/0"
-    return f"unix://:{password}@{quote(str(layout.redis_socket))}?db=0"
+    return f"unix://:{password}@{quote(os.fsencode(layout.redis_socket))}?db=0"
 
 
 def redis_password(url: str) -> str:

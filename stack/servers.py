@@ -76,11 +76,11 @@ def _write_redis_conf(context: Context) -> None:
     data, socket = context.layout.data("redis"), context.layout.redis_socket
     data.mkdir(parents=True, exist_ok=True)
     lines = (
-        *([f'unixsocket "{socket}"', "unixsocketperm 700"] if socket else ()),
+        *([f"unixsocket {_quoted(socket)}", "unixsocketperm 700"] if socket else ()),
         f"bind {HOST}",
         f"port {context.layout.port('redis')}",
         f'requirepass "{redis_password(context.settings.redis.url)}"',
-        f'dir "{data}"',
+        f"dir {_quoted(data)}",
         "appendonly yes",
         "appendfsync everysec",
         # A rewrite takes a core for a second: a few hundred megabytes on the disk are cheaper.
@@ -92,6 +92,12 @@ def _write_redis_conf(context: Context) -> None:
         "set-proc-title no",
     )
     write_private(context.layout.run / "redis.conf", "\n".join(lines) + "\n")
+
+
+def _quoted(path: Path) -> str:
+    """A path as redis.conf reads it, whatever its characters."""
+    text = str(path).replace("\\", r"\\").replace('"', r"\"")
+    return f'"{text}"'
 
 
 def _redis_binary() -> Path:

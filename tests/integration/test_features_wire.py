@@ -15,6 +15,8 @@ pytestmark = pytest.mark.integration
 @pytest.fixture(params=["its socket", "its port"])
 def wire(redis_url: str, redis_port_url: str, request: pytest.FixtureRequest) -> RedisWire:
     """A connection of its own, by either way to the same Redis."""
+    if request.param == "its socket" and not redis_url.startswith("unix:"):
+        pytest.skip("pytest's folder is too deep for a socket")
     return RedisWire(redis_url if request.param == "its socket" else redis_port_url, 5.0)
 
 

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from contracts.errors import StateError
 from contracts.kafka import RawRecord
+from contracts.transaction_rows import CARD_ID
 from features.definition import CARD_SET
 from features.engine import replay
-from features.history import tables_of
+from features.history import readable_rows, tables_of
 from features.serving import FeatureServer
 from features.store import MemoryStateStore
 
@@ -51,6 +52,17 @@ def test_tables_are_cut_at_multiples_of_their_size(
     readable = [n for n in range(end) if n not in unreadable]
     expected = [[n for n in readable if n // 10 == ten] for ten in range(4)]
     assert tables == [part for part in expected if part]
+
+
+def test_what_is_readable_keeps_its_place_and_time(events: pa.Table) -> None:
+    """Unreadable records among others shift neither offsets nor timestamps nor partitions."""
+    good = [record_of(row, n).value for n, row in enumerate(events.to_pylist()[:2])]
+    found = readable_rows([None, good[0], b"{}", good[1]], [4, 5, 6, 7], [1, 2, 3, 4], [9, 8, 7, 6])
+    assert found.partitions.tolist() == [5, 7]
+    assert found.offsets.tolist() == [2, 4]
+    assert found.timestamps_us.tolist() == [8_000, 6_000]
+    cards = [card.encode() for card in events["card_id"].to_pylist()[:2]]
+    assert found.rows.words(CARD_ID) == cards
 
 
 def test_a_server_catches_up_over_unreadable_records(events: pa.Table) -> None:

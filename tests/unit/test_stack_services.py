@@ -17,7 +17,7 @@ from contracts.settings import load_settings
 from stack.airflow import COMPONENTS, configuration
 from stack.airflow_objects import airflow_connections
 from stack.bring_down import LEVELS
-from stack.credentials import SECRETS, ensure_local_env
+from stack.credentials import SECRETS, ensure_local_env, redis_password
 from stack.kafka_server import server_properties
 from stack.layout import BASE_PORTS, Layout
 from stack.service import Context, Service
@@ -150,11 +150,26 @@ def test_a_redis_elsewhere_is_not_started(tmp_path: Path) -> None:
             "redis://:hush@localhost:6379/0": False,
             "redis://:hush@store.example:6379/0": True,
             "unix://:hush@/run/redis/redis.sock": True,
+            "unix:///run/redis/redis.sock?password=hush&db=1": True,
         }.items()
     ):
         redis = by_name(make_context(tmp_path / str(number), REDIS_URL=url))["redis"]
         assert redis.is_remote == is_remote, url
         assert "hush" not in redis.url
+
+
+@pytest.mark.parametrize("folder", ["it's 100% here", 'a "b" \\c'])
+def test_redis_listens_on_its_socket_for_its_owner_alone(tmp_path: Path, folder: str) -> None:
+    """redis.conf holds socket, mode and password; its paths may have any characters."""
+    context = make_context(tmp_path / folder)
+    by_name(context)["redis"].prepare(lambda: False)
+    text = (context.layout.run / "redis.conf").read_text()
+    words = dict(shlex.split(line)[:2] for line in text.splitlines())
+    assert words["requirepass"] == redis_password(context.secrets["REDIS_URL"]) != ""
+    assert words["dir"] == str(context.layout.data("redis"))
+    if context.layout.redis_socket is not None:  # pytest's folder may be too deep
+        assert words["unixsocket"] == str(context.layout.redis_socket)
+        assert words["unixsocketperm"] == "700"
 
 
 def test_localhost_is_our_own_broker(tmp_path: Path) -> None:

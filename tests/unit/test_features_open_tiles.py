@@ -3,11 +3,16 @@
 from collections import defaultdict
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
 
+from contracts.columns import EVENT_SCHEMA
 from features import layout
+from features.definition import FEATURE_SET
 from features.encoding import H_CARD, H_DEVICE, H_MERCHANT, HASHES
+from features.feature import SHARED_ENTITIES
+from features.tile_fold import EVENTS, LABELS, Place, TileFolder
 from features.tile_packing import R_ENTITY, R_SECTION, R_TILE
 from features.tiles import R_KIND, ROOM, OpenTiles, card_bits, label_tiles
 
@@ -101,6 +106,35 @@ def test_labels_add_up_and_are_taken_back() -> None:
     tiles = OpenTiles()
     tiles.add(label_tiles(np.array([(5, 1, 1), (5, 1, -1), (5, 2, 1), (6, 1, 1), (5, 1, -1)])))
     assert held(tiles.rows) == {(0, 5, 1): [3, -1, 0], (0, 5, 2): [1, 1, 0], (0, 6, 1): [1, 1, 0]}
+
+
+def test_tiles_added_twice_count_twice_and_unite_their_bits() -> None:
+    """Bits of one tile and of another are both set afterwards."""
+    one, other, both = OpenTiles(), OpenTiles(), OpenTiles()
+    first, second = made_up(40, 2, seed=3), made_up(40, 2, seed=3)
+    second[0][:, H_CARD] += 1
+    for tiles, events in ((one, first), (other, second), (both, first), (both, second)):
+        tiles.count(*events, layout.S_HOUR, WANTED)
+    one.add(other.rows.copy())
+    assert held(one.rows) == held(both.rows)
+
+
+def test_only_sections_that_somebody_reads_are_counted() -> None:
+    """An entity without a window of minutes has no tiles by the minute; the same of the others."""
+    event = {
+        **{"partition": 0, "offset": 0, "timestamp_us": 1_750_000_000_000_000, "amount_minor": 1},
+        **{"schema_version": 1, "transaction_id": "t", "event_time": 1_750_000_000_000_000},
+        **{"card_id": "c", "merchant_id": "m", "device_id": "d", "ip_prefix": "n"},
+    }
+    folder = TileFolder({(EVENTS, 0): Place()}, {EVENTS: 0, LABELS: 0})
+    folder.events(0, pa.Table.from_pylist([event], schema=EVENT_SCHEMA), 1)
+    folder.promise((EVENTS, 0), 1, 2_000_000_000_000)
+    rows = folder.close()
+    found = {(int(row[R_KIND]), int(row[R_SECTION])) for row in rows}
+    kinds = {entity: kind for kind, entity in enumerate(SHARED_ENTITIES)}
+    read = {(kinds[p.entity], section) for p in FEATURE_SET.shared for section in p.sections}
+    assert found == {(kind, section) for kind, section in read if section != layout.S_LABEL}
+    assert len(found) < 3 * len(SHARED_ENTITIES)
 
 
 def test_a_cards_bit_follows_from_its_hash_alone() -> None:
