@@ -24,8 +24,6 @@ Partition = tuple[str, int]
 """EVENTS or LABELS, and the partition's number."""
 PENDING = 64
 """Promises that wait for their records; of more the oldest are dropped, which costs only time."""
-
-
 NO_TILES = np.empty((0, ROW_WIDTH), dtype=np.int64)
 """Nothing has closed."""
 
