@@ -19,7 +19,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import redis
 from stream_rig import (
     CHECKOUT,
@@ -35,6 +34,7 @@ from stream_rig import (
 
 from contracts.columns import EVENT_SCHEMA
 from contracts.settings import Settings, load_settings
+from features.history import NoHistory
 from features.redis_store import RedisStateStore
 from features.serving import FeatureServer
 from features.tile_history import folded
@@ -54,18 +54,6 @@ ROUNDS_PER_MARK = 50
 STEP_US = 1_000
 
 
-class NoPast:
-    """A topic that began with this benchmark."""
-
-    def first_offset(self, partition: int) -> int:
-        """See `History`."""
-        return 0
-
-    def read(self, partition: int, start: int, end: int) -> Iterator[pa.Table]:
-        """See `History`."""
-        return iter(())
-
-
 class Rounds:
     """A scorer with states of its own in a Redis, and batches over all partitions for it."""
 
@@ -79,7 +67,7 @@ class Rounds:
         self._made = 0
         store = RedisStateStore(url, f"rounds-{records}-{random.random()}")
         tiles = TileReader(folded(EVENT_SCHEMA.empty_table()))
-        server = FeatureServer(store, settings.kafka.topic, history=NoPast(), tiles=tiles)
+        server = FeatureServer(store, settings.kafka.topic, history=NoHistory(), tiles=tiles)
         topics = Topics.of(settings.kafka)
         self._scorer = Scorer(topics, server, settings.fallback, partitions=0)
 

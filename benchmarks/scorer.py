@@ -31,6 +31,7 @@ from contracts.columns import parse_transactions, with_source
 from contracts.settings import Settings, load_settings
 from contracts.transaction_rows import AMOUNT_MINOR, EventRows
 from features.definition import FEATURE_SET
+from features.history import NoHistory
 from features.serving import FeatureServer
 from features.store import MemoryStateStore
 from features.tile_history import folded
@@ -86,7 +87,7 @@ def batches(size: int, count: int) -> Iterator[SourceBatch]:
 def empty_server(supply: list[SourceBatch]) -> FeatureServer:
     """Features over states in memory, ready at offset 0, with the tiles of all that will come."""
     tiles = TileReader(folded(pa.concat_tables(map(events_of, supply))))
-    server = FeatureServer(MemoryStateStore(), "transactions", history=Nothing(), tiles=tiles)
+    server = FeatureServer(MemoryStateStore(), "transactions", history=NoHistory(), tiles=tiles)
     server.ensure(0, 0)
     return server
 
@@ -96,18 +97,6 @@ def events_of(batch: SourceBatch) -> pa.Table:
     parsed = parse_transactions(batch.values)
     partitions = np.zeros(len(batch), dtype=np.int32)
     return with_source(parsed.table, partitions, batch.offsets, batch.timestamps_us)
-
-
-class Nothing:
-    """An empty past."""
-
-    def first_offset(self, partition: int) -> int:
-        """See `History`."""
-        return 0
-
-    def read(self, partition: int, start: int, end: int) -> Iterator[pa.Table]:
-        """See `History`."""
-        return iter(())
 
 
 def whole(settings: Settings, model: Bundle, size: int, count: int) -> float:

@@ -29,6 +29,18 @@ class History(Protocol):
         """
 
 
+class NoHistory:
+    """A topic that holds nothing yet."""
+
+    def first_offset(self, partition: int) -> int:
+        """See `History`."""
+        return 0
+
+    def read(self, partition: int, start: int, end: int) -> Iterator[pa.Table]:
+        """See `History`."""
+        return iter(())
+
+
 class KafkaHistory:
     """The transactions topic itself."""
 

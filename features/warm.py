@@ -1,12 +1,11 @@
 """Compile or load every kernel ahead of the first batch."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import pyarrow as pa
 
 from contracts.columns import EVENT_SCHEMA
 from features.engine import replay
+from features.history import NoHistory
 from features.partitioning import partitions_of
 from features.serving import FeatureServer
 from features.store import MemoryStateStore
@@ -15,18 +14,6 @@ from features.tile_reader import TileReader
 from features.tiles import OpenTiles, label_tiles
 
 _TIME_US = 1_700_000_000_000_000
-
-
-class _NoHistory:
-    """A topic that holds nothing yet."""
-
-    def first_offset(self, partition: int) -> int:
-        """See `History`."""
-        return 0
-
-    def read(self, partition: int, start: int, end: int) -> Iterator[pa.Table]:
-        """See `History`."""
-        return iter(())
 
 
 def load_kernels() -> None:
@@ -40,7 +27,7 @@ def load_kernels() -> None:
         replay(events)
         partitions_of(events["card_id"], 4)
         tiles = TileReader(folded(events))
-        server = FeatureServer(MemoryStateStore(), "warm-up", history=_NoHistory(), tiles=tiles)
+        server = FeatureServer(MemoryStateStore(), "warm-up", history=NoHistory(), tiles=tiles)
         server.ensure(0, 0)
         server.serve(events, committed={0: 0})
         OpenTiles().add(label_tiles(np.zeros((count, 3), dtype=np.int64)))
